@@ -1,0 +1,1 @@
+"""Containers, identifiers and error codes of the SSV protocol."""
