@@ -1,0 +1,44 @@
+"""The SSV networks an operator can join: domain type and registry contract of each."""
+
+from dataclasses import dataclass
+
+from ssv_pool.errors import ConfigError
+from ssv_pool.protocol.types.primitives import DomainType
+
+
+@dataclass(frozen=True, slots=True)
+class SsvNetwork:
+    """One SSV network. Where ``contract`` is None the settings must name it."""
+
+    name: str
+    domain_type: DomainType
+    """First four bytes of every message identifier."""
+    contract: str | None
+    """Address of the registry contract, EIP-55 text."""
+    first_block: int
+    """Execution block of the contract's deployment: registry sync starts here."""
+
+
+def _network(name: str, domain: str, contract: str | None, first_block: int) -> SsvNetwork:
+    return SsvNetwork(name, DomainType(bytes.fromhex(domain)), contract, first_block)
+
+
+NETWORKS: dict[str, SsvNetwork] = {
+    network.name: network
+    for network in (
+        _network("mainnet", "00000001", "0xDD9BC35aE942eF0cFa76930954a156B3fF30a4E1", 17_507_487),
+        _network("holesky", "00000502", "0x38A4794cCEd47d3baf7370CcC43B560D3a1beEFA", 181_612),
+        _network("hoodi", "00000503", "0x58410Bef803ECd7E63B23664C586A6DB72DAf59c", 1_065),
+        _network("sepolia", "00000569", "0x261419B48F36EdF420743E9f91bABF4856e76f99", 7_795_814),
+        _network("devnet", "00000402", None, 0),
+    )
+}
+"""Networks by name. ``devnet`` uses the domain that the field's local test networks use."""
+
+
+def network_named(name: str) -> SsvNetwork:
+    """The network called ``name``. Raises ConfigError when there is none."""
+    try:
+        return NETWORKS[name]
+    except KeyError:
+        raise ConfigError(f"network: unknown name {name!r}, expected one of {', '.join(NETWORKS)}") from None

@@ -1,0 +1,306 @@
+"""The one configuration object: a YAML file, every key with an environment twin.
+
+The command line wins over the environment, the environment over the file. An unknown key or a bad value is a
+ConfigError that names key, value and what was expected.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from ssv_pool.errors import ConfigError
+from ssv_pool.networks import SsvNetwork, network_named
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    """Lists may be written as one text with ``;`` between the entries, as the field's configurations do."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(";") if part.strip()]
+    return value
+
+
+Urls = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OperatorSettings(_Section):
+    """The operator's RSA key."""
+
+    private_key_file: Path
+    """Encrypted key file (Ethereum v4 keystore around the RSA key)."""
+    password_file: Path
+    """File whose first line is the key file's password."""
+
+
+class BeaconSettings(_Section):
+    """The own beacon nodes."""
+
+    nodes: Urls = ("http://127.0.0.1:5052",)
+    """Base URLs, best first."""
+    timeout_seconds: float = Field(default=4.0, gt=0)
+    """Time limit of one request."""
+
+    @field_validator("nodes")
+    @classmethod
+    def _http(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _http_urls(value)
+
+
+class ExecutionSettings(_Section):
+    """The own execution nodes."""
+
+    nodes: Urls = ("http://127.0.0.1:8545",)
+    """JSON-RPC URLs over HTTP, best first."""
+    timeout_seconds: float = Field(default=10.0, gt=0)
+    """Time limit of one request."""
+
+    @field_validator("nodes")
+    @classmethod
+    def _http(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _http_urls(value)
+
+
+class RegistrySettings(_Section):
+    """Where the registry contract is and how its events are followed."""
+
+    contract: str | None = Field(default=None, pattern="^0x[0-9a-fA-F]{40}$")
+    """Contract address; the network's own when left out."""
+    first_block: int | None = Field(default=None, ge=0)
+    """Block of the contract's deployment; the network's own when left out."""
+    follow_distance: int = Field(default=8, ge=0)
+    """Blocks behind the head that are taken as settled."""
+    batch_blocks: int = Field(default=200, ge=1)
+    """Blocks asked for in one log query; halved when the provider refuses."""
+    poll_seconds: float = Field(default=12.0, gt=0)
+    """Pause between two looks at the chain."""
+
+
+class P2PSettings(_Section):
+    """The peer-to-peer side."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - other operators must reach this port
+    """Address to listen on."""
+    tcp_port: Port = 13001
+    """TCP port to listen on."""
+    peers: Urls = ()
+    """Multiaddresses of other operators, ending in ``/p2p/<peer id>``; they are kept connected."""
+    identity_file: Path | None = None
+    """secp256k1 network key; ``<data_dir>/p2p.key`` when left out, made at first use."""
+
+
+class LogSettings(_Section):
+    """Logging."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["console", "json"] = "console"
+
+
+class WorkerSettings(_Section):
+    """The Celery worker that ``operator run`` starts."""
+
+    concurrency: int = Field(default=8, ge=2, le=64)
+    """Threads of the worker."""
+
+
+class Settings(_Section):
+    """Everything an operator configures."""
+
+    network: str
+    """Name of the SSV network."""
+    data_dir: Path
+    """Folder of this operator's databases, sockets and network key; made with mode 0700."""
+    instance: str = Field(default="ssv", pattern="^[a-z0-9][a-z0-9_-]{0,31}$")
+    """Prefix of this operator's keys on the broker, so that one server can serve several operators."""
+    operator: OperatorSettings
+    beacon: BeaconSettings = BeaconSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    registry: RegistrySettings = RegistrySettings()
+    p2p: P2PSettings = P2PSettings()
+    database_url: str | None = None
+    """SQLAlchemy URL of the store; a SQLite file in ``data_dir`` when left out."""
+    broker_url: str | None = Field(default=None, pattern=r"^(redis|rediss|redis\+socket|unix)://")
+    """Redis or Valkey server; an embedded one in ``data_dir`` when left out."""
+    api_host: str = "127.0.0.1"
+    """Address that metrics and the node API listen on."""
+    metrics_port: Port = 15000
+    api_port: Port = 16000
+    log: LogSettings = LogSettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, value: str) -> str:
+        try:
+            network_named(value)
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("network: ")) from None
+        return value
+
+    @property
+    def ssv_network(self) -> SsvNetwork:
+        """The SSV network's constants."""
+        return network_named(self.network)
+
+    @property
+    def contract_address(self) -> str:
+        """The registry contract's address. Raises ConfigError where neither settings nor network name one."""
+        address = self.registry.contract or self.ssv_network.contract
+        if address is None:
+            raise ConfigError(f"registry.contract: missing, network {self.network!r} has no contract of its own")
+        return address
+
+    @property
+    def first_block(self) -> int:
+        """Execution block at which registry sync starts."""
+        return self.ssv_network.first_block if self.registry.first_block is None else self.registry.first_block
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the store."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'store.sqlite'}"
+
+    @property
+    def slashing_path(self) -> Path:
+        """The node's slashing protection database."""
+        return self.data_dir / "slashing.sqlite"
+
+    @property
+    def broker_dir(self) -> Path:
+        """Folder of the embedded broker."""
+        return self.data_dir / "broker"
+
+    @property
+    def identity_path(self) -> Path:
+        """The node's network key."""
+        return self.p2p.identity_file or self.data_dir / "p2p.key"
+
+
+ENVIRONMENT: dict[str, str] = {
+    "NETWORK": "network",
+    "DATA_DIR": "data_dir",
+    "INSTANCE": "instance",
+    "PRIVATE_KEY_FILE": "operator.private_key_file",
+    "PASSWORD_FILE": "operator.password_file",
+    "BEACON_NODE_ADDR": "beacon.nodes",
+    "BEACON_TIMEOUT_SECONDS": "beacon.timeout_seconds",
+    "ETH_1_ADDR": "execution.nodes",
+    "EXECUTION_TIMEOUT_SECONDS": "execution.timeout_seconds",
+    "REGISTRY_CONTRACT": "registry.contract",
+    "REGISTRY_FIRST_BLOCK": "registry.first_block",
+    "REGISTRY_FOLLOW_DISTANCE": "registry.follow_distance",
+    "REGISTRY_BATCH_BLOCKS": "registry.batch_blocks",
+    "REGISTRY_POLL_SECONDS": "registry.poll_seconds",
+    "HOST_ADDRESS": "p2p.host",
+    "TCP_PORT": "p2p.tcp_port",
+    "P2P_PEERS": "p2p.peers",
+    "P2P_IDENTITY_FILE": "p2p.identity_file",
+    "DATABASE_URL": "database_url",
+    "BROKER_URL": "broker_url",
+    "API_HOST": "api_host",
+    "METRICS_API_PORT": "metrics_port",
+    "SSV_API_PORT": "api_port",
+    "LOG_LEVEL": "log.level",
+    "LOG_FORMAT": "log.format",
+    "WORKER_CONCURRENCY": "worker.concurrency",
+}
+"""Environment variable → dotted key of the file. Every key has its twin; a test holds this."""
+
+
+def load_settings(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: YAML file; None when everything comes from the environment. Relative paths in it are relative to it.
+        environment: environment variables, ``os.environ`` by default.
+        overrides: dotted key → value from the command line.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is unknown, missing or has a bad value.
+    """
+    values = _read_yaml(path) if path is not None else {}
+    source = f"{path}" if path is not None else "environment"
+    for variable, key in ENVIRONMENT.items():
+        text = (os.environ if environment is None else environment).get(variable)
+        if text:
+            _assign(values, key, text, source)
+    for key, value in (overrides or {}).items():
+        _assign(values, key, value, source)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_first_problem(error)}") from None
+    return _anchored(settings, path.absolute().parent if path is not None else Path.cwd())
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration ({error})") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}: not valid YAML{where}, expected a mapping of settings") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found a {type(values).__name__} at the top, expected a mapping of settings")
+    return values
+
+
+def _assign(values: dict[str, Any], key: str, value: object, source: str) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{source}: {section}: found {values!r}, expected a mapping")
+    values[name] = value
+
+
+def _http_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    if not urls:
+        raise ValueError("empty list, expected at least one URL")
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"bad URL {url!r}, expected http:// or https://")
+    return tuple(url.rstrip("/") for url in urls)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    return f"{key}: found {problem['input']!r}, expected: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Relative paths count from the folder of the file that names them."""
+    operator = settings.operator.model_copy(
+        update={
+            "private_key_file": folder / settings.operator.private_key_file,
+            "password_file": folder / settings.operator.password_file,
+        }
+    )
+    p2p = settings.p2p
+    if p2p.identity_file is not None:
+        p2p = p2p.model_copy(update={"identity_file": folder / p2p.identity_file})
+    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "operator": operator, "p2p": p2p})

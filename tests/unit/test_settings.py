@@ -1,0 +1,95 @@
+"""Settings: file, environment, command line; every mistake is one clear line."""
+
+from pathlib import Path
+
+import pytest
+
+from ssv_pool.errors import ConfigError
+from ssv_pool.settings import ENVIRONMENT, Settings, load_settings
+
+MINIMAL = """
+network: devnet
+data_dir: data
+operator: {private_key_file: key.json, password_file: password.txt}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "operator.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_minimal_file_gives_defaults_and_anchors_paths(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL), environment={})
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.operator.private_key_file == tmp_path / "key.json"
+    assert settings.store_url == f"sqlite:///{tmp_path / 'data' / 'store.sqlite'}"
+    assert settings.registry.follow_distance == 8
+    assert settings.broker_url is None
+
+
+def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "metrics_port: 1\napi_port: 1\ninstance: file\n")
+    settings = load_settings(
+        path,
+        environment={"METRICS_API_PORT": "2", "SSV_API_PORT": "2", "BEACON_NODE_ADDR": "http://a:1/;http://b:2"},
+        overrides={"metrics_port": 3},
+    )
+    assert (settings.metrics_port, settings.api_port, settings.instance) == (3, 2, "file")
+    assert settings.beacon.nodes == ("http://a:1", "http://b:2")
+
+
+def test_everything_from_the_environment() -> None:
+    settings = load_settings(
+        None,
+        environment={"NETWORK": "hoodi", "DATA_DIR": "/d", "PRIVATE_KEY_FILE": "/k", "PASSWORD_FILE": "/p"},
+    )
+    assert settings.contract_address == "0x58410Bef803ECd7E63B23664C586A6DB72DAf59c"
+    assert settings.first_block == 1065
+
+
+def test_every_key_has_an_environment_twin() -> None:
+    def keys(model: type, prefix: str = "") -> set[str]:
+        found = set()
+        for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+            inner = field.annotation
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                found |= keys(inner, f"{prefix}{name}.")
+            else:
+                found.add(prefix + name)
+        return found
+
+    assert keys(Settings) == set(ENVIRONMENT.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL + "metricsport: 1\n", "metricsport: unknown key"),
+        (MINIMAL + "log: {colour: red}\n", "log.colour: unknown key"),
+        ("network: devnet\n", "data_dir: missing"),
+        (MINIMAL + "metrics_port: 70000\n", "metrics_port: found 70000, expected: Input should be less than or equal to 65535"),
+        (MINIMAL.replace("devnet", "moonnet"), "network: found 'moonnet', expected: unknown name 'moonnet', expected one of mainnet, holesky, hoodi, sepolia, devnet"),
+        (MINIMAL + "beacon: {nodes: ['ws://x']}\n", "beacon.nodes: found ['ws://x'], expected: bad URL 'ws://x', expected http:// or https://"),
+        (MINIMAL + "log: loud\n", "log: found 'loud', expected: Input should be a valid dictionary or instance of LogSettings"),
+        ("- a\n", "found a list at the top, expected a mapping of settings"),
+        ("a: [\n", "not valid YAML at line 2, expected a mapping of settings"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, environment={})
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read the configuration"):
+        load_settings(tmp_path / "nowhere.yaml", environment={})
+
+
+def test_a_network_without_a_contract_needs_one(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL), environment={})
+    with pytest.raises(ConfigError, match=r"registry\.contract: missing"):
+        _ = settings.contract_address
