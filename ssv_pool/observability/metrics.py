@@ -1,0 +1,33 @@
+"""Every metric, by name. ``docs/metrics.md`` is made from this table and held equal to it by a test."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+MESSAGE_VALIDATIONS = Counter(
+    "ssv_p2p_message_validations_total", "Gossip messages by verdict and rule.", ("verdict", "rule")
+)
+PEERS_CONNECTED = Gauge("ssv_p2p_peers_connected", "Configured peers that are connected.")
+GOSSIP_EVENTS = Gauge("ssv_p2p_gossip_events_count", "Counters of the gossip layer (drops, duplicates).", ("event",))
+QUEUE_DROPPED = Counter("ssv_node_queue_dropped_total", "Messages dropped because a committee's queue was full.")
+VALIDATORS = Gauge("ssv_validator_validators_per_status", "Own validators by status.", ("status",))
+DUTIES = Counter("ssv_duty_ended_total", "Duties by outcome and reason.", ("role", "outcome", "reason"))
+DUTIES_LATE = Counter("ssv_duty_dropped_total", "Commands to start a duty that came late or twice.", ("why",))
+ROUNDS_CHANGED = Counter("ssv_validator_duty_rounds_changed_total", "Duties decided after round 1.", ("role",))
+START_DELAY = Histogram(
+    "ssv_duty_scheduler_slot_ticker_delay_duration_seconds", "Duty begun minus duty due.", ("role",), buckets=_FAST
+)
+CONSENSUS_TIME = Histogram(
+    "ssv_runner_consensus_duration_seconds", "Instance start to commit quorum.", ("role",), buckets=_FAST
+)
+POST_CONSENSUS_TIME = Histogram(
+    "ssv_runner_post_consensus_duration_seconds", "Decided to rebuilt signature.", ("role",), buckets=_FAST
+)
+DUTY_TIME = Histogram(
+    "ssv_runner_duty_duration_seconds", "Due to signature handed to a worker.", ("role",), buckets=_SLOW
+)
+LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
+LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
+SLASHING_REFUSALS = Counter("ssv_signer_slashing_refusals_total", "Signatures refused by slashing protection.")
+SHARES_BAD = Gauge("ssv_signer_shares_bad_count", "Own shares that do not decrypt or do not match.")
