@@ -1,0 +1,1 @@
+"""The node: the one process that holds secrets and talks to the other operators."""
