@@ -12,9 +12,6 @@ from ssv_pool.crypto.shamir import SharingError, weights_at_zero
 from ssv_pool.protocol.ports import Reconstruction
 from ssv_pool.protocol.types.primitives import PublicKey, Root, Signature
 
-_SHORT_BITS = 90
-"""Longest numerator for which additions beat the library's own multiplication by a full-size number."""
-
 _LINEAR_BELOW = 4
 """A failing batch of at most this size is checked one by one instead of halved further."""
 
@@ -67,7 +64,9 @@ def _rebuild(item: Reconstruction) -> PointG2 | None:
         points = [bls.signature_point(partial) for partial in item.partials.values()]
     except (BlsError, SharingError):
         return None
-    if max(numerator.bit_length() for numerator in weights.numerators) > _SHORT_BITS:
+    # Buckets of additions beat the library's full-size multiplications while the numerators are short; the bound is
+    # where both took the same time.
+    if max(numerator.bit_length() for numerator in weights.numerators) > 45 + 12 * len(points):
         total = bls.multiply(points[0], weights.modular()[0])
         for point, weight in zip(points[1:], weights.modular()[1:], strict=True):
             total = total + bls.multiply(point, weight)
