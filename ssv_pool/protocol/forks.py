@@ -1,0 +1,168 @@
+"""The SSV protocol's forks: what differs between them, in one object a fork, chosen by the slot of the duty or message.
+
+Alan is what runs. Boole's epoch is "never" unless a network names one; what is known of it stands here so that it can
+be switched on by epoch. A duty never changes fork midway: whoever starts one keeps the fork it got.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ssv_pool.protocol.types.ids import alan_subnet, boole_subnet, committee_id
+from ssv_pool.protocol.types.partial import MAX_PARTIAL_MESSAGES_ALAN, MAX_PARTIAL_MESSAGES_BOOLE
+from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, DomainType, Epoch, OperatorId, Round, Slot
+from ssv_pool.protocol.types.roles import PartialSignatureType, RunnerRole
+
+LeaderFunction = Callable[[Sequence[OperatorId], Slot, Round], OperatorId]
+"""(the committee's operator ids in its order, height, round) → who proposes."""
+
+SubnetFunction = Callable[[Sequence[OperatorId]], int]
+"""The committee's operator ids → the subnet its messages travel on, 0 to 127."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRules:
+    """What a fork allows in messages of one runner role (PROTOCOL 4.6, rules 26, 34 and 38)."""
+
+    partial_types: frozenset[PartialSignatureType]
+    """Types of partial signature messages the role has."""
+    max_round: Round | None
+    """Last consensus round that is passed on; None for roles without consensus."""
+    late_slots: int | None
+    """How many slots after its own a message is still passed on; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolFork:
+    """One fork's rules for one SSV network."""
+
+    name: str
+    """Lower-case name: ``alan``, ``boole``."""
+    domain: DomainType
+    """Domain type in every message id, 4 bytes."""
+    roles: Mapping[RunnerRole, RoleRules]
+    """The runner roles that exist in the fork."""
+    max_data_bytes: int
+    """SSZ limit of SSVMessage.data."""
+    max_partial_messages: int
+    """SSZ limit of PartialSignatureMessages.messages."""
+    leader: LeaderFunction
+    """Who proposes in (committee, height, round)."""
+    subnet: SubnetFunction
+    """The committee's subnet."""
+    topic_prefix: str
+    """What precedes the subnet's number in a topic's name."""
+
+    def topic_of_subnet(self, subnet: int) -> str:
+        """The gossip topic of a subnet."""
+        return f"{self.topic_prefix}{subnet}"
+
+    def topic(self, operator_ids: Sequence[OperatorId]) -> str:
+        """The gossip topic of a committee."""
+        return self.topic_of_subnet(self.subnet(operator_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class ForkSchedule:
+    """Which fork is in force when, on one SSV network."""
+
+    alan: ProtocolFork
+    boole: ProtocolFork | None = None
+    boole_epoch: Epoch = FAR_FUTURE_EPOCH
+    """First epoch of Boole; FAR_FUTURE_EPOCH means never, whatever the epoch asked for."""
+
+    def __post_init__(self) -> None:
+        """Refuse an epoch without the fork it belongs to. Raises ValueError."""
+        if self.boole is None and self.boole_epoch != FAR_FUTURE_EPOCH:
+            raise ValueError(f"Boole is set for epoch {self.boole_epoch}, but its rules are not given")
+
+    def at_epoch(self, epoch: Epoch) -> ProtocolFork:
+        """The fork in force at ``epoch``."""
+        if self.boole is not None and self.boole_epoch != FAR_FUTURE_EPOCH and epoch >= self.boole_epoch:
+            return self.boole
+        return self.alan
+
+    def at_slot(self, slot: Slot, slots_per_epoch: int) -> ProtocolFork:
+        """The fork of a duty or message of ``slot``. Epochs are compared, so that "never" is not multiplied."""
+        return self.at_epoch(Epoch(slot // slots_per_epoch))
+
+
+def alan_leader(operator_ids: Sequence[OperatorId], height: Slot, round_: Round) -> OperatorId:
+    """Alan's leader: the committee in the order given, from operator number ``height``, one further a round."""
+    return operator_ids[(height + round_ - 1) % len(operator_ids)]
+
+
+def boole_leader(slots_per_epoch: int) -> LeaderFunction:
+    """Boole's leader: ascending ids, from operator number ``height`` plus its epoch, one further a round."""
+
+    def leader(operator_ids: Sequence[OperatorId], height: Slot, round_: Round) -> OperatorId:
+        return sorted(operator_ids)[(height + height // slots_per_epoch + round_ - 1) % len(operator_ids)]
+
+    return leader
+
+
+def alan_fork(domain: DomainType) -> ProtocolFork:
+    """Alan's rules on the network with this domain type."""
+    return ProtocolFork(
+        name="alan",
+        domain=domain,
+        roles=_ALAN_ROLES,
+        max_data_bytes=722_412,
+        max_partial_messages=MAX_PARTIAL_MESSAGES_ALAN,
+        leader=alan_leader,
+        subnet=lambda operator_ids: alan_subnet(committee_id(operator_ids)),
+        topic_prefix="ssv.v2.",
+    )
+
+
+def boole_fork(domain: DomainType, network: str, slots_per_epoch: int) -> ProtocolFork:
+    """Boole's rules.
+
+    Args:
+        domain: Boole's domain type on the network, 4 bytes.
+        network: lower-case name of the Ethereum network, as it stands in the topics.
+        slots_per_epoch: of the beacon chain, for the leader.
+    """
+    return ProtocolFork(
+        name="boole",
+        domain=domain,
+        roles=_BOOLE_ROLES,
+        max_data_bytes=726_932,
+        max_partial_messages=MAX_PARTIAL_MESSAGES_BOOLE,
+        leader=boole_leader(slots_per_epoch),
+        subnet=boole_subnet,
+        topic_prefix=f"/ssv/{network}/boole/",
+    )
+
+
+def _rules(max_round: int | None, late_slots: int | None, *types: PartialSignatureType) -> RoleRules:
+    return RoleRules(frozenset(types), None if max_round is None else Round(max_round), late_slots)
+
+
+_COMMON_ROLES = {
+    RunnerRole.COMMITTEE: _rules(12, 34, PartialSignatureType.POST_CONSENSUS),
+    RunnerRole.PROPOSER: _rules(6, 3, PartialSignatureType.RANDAO, PartialSignatureType.POST_CONSENSUS),
+    RunnerRole.VALIDATOR_REGISTRATION: _rules(None, None, PartialSignatureType.VALIDATOR_REGISTRATION),
+    RunnerRole.VOLUNTARY_EXIT: _rules(None, None, PartialSignatureType.VOLUNTARY_EXIT),
+}
+
+_ALAN_ROLES: Mapping[RunnerRole, RoleRules] = MappingProxyType(
+    {
+        **_COMMON_ROLES,
+        RunnerRole.AGGREGATOR: _rules(
+            12, 34, PartialSignatureType.SELECTION_PROOF, PartialSignatureType.POST_CONSENSUS
+        ),
+        RunnerRole.SYNC_COMMITTEE_CONTRIBUTION: _rules(
+            6, 3, PartialSignatureType.CONTRIBUTION_PROOFS, PartialSignatureType.POST_CONSENSUS
+        ),
+    }
+)
+
+_BOOLE_ROLES: Mapping[RunnerRole, RoleRules] = MappingProxyType(
+    {
+        **_COMMON_ROLES,
+        RunnerRole.AGGREGATOR_COMMITTEE: _rules(
+            12, 34, PartialSignatureType.AGGREGATOR_COMMITTEE, PartialSignatureType.POST_CONSENSUS
+        ),
+    }
+)

@@ -1,0 +1,68 @@
+import pytest
+
+from ssv_pool.protocol.forks import ForkSchedule, alan_fork, boole_fork
+from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, DomainType, Epoch, OperatorId, RunnerRole
+
+ALAN = alan_fork(DomainType(bytes.fromhex("00000402")))
+BOOLE = boole_fork(DomainType(bytes.fromhex("00000403")), "local", 32)
+
+
+def ids(*numbers):
+    return tuple(map(OperatorId, numbers))
+
+
+def test_alan_alone_is_in_force_at_every_epoch():
+    schedule = ForkSchedule(ALAN)
+    assert {schedule.at_epoch(Epoch(epoch)).name for epoch in (0, 1, 2**64 - 2, FAR_FUTURE_EPOCH)} == {"alan"}
+
+
+def test_boole_never_starts_by_default_even_at_the_largest_epoch_and_slot():
+    schedule = ForkSchedule(ALAN, BOOLE)
+    assert schedule.at_epoch(FAR_FUTURE_EPOCH) is ALAN
+    assert schedule.at_slot(2**64 - 1, 32) is ALAN
+    assert schedule.at_slot(2**64 - 1, 1) is ALAN
+
+
+def test_boole_starts_at_its_epoch():
+    schedule = ForkSchedule(ALAN, BOOLE, Epoch(10))
+    assert [schedule.at_slot(slot, 32).name for slot in (0, 319, 320, 2**64 - 1)] == ["alan", "alan", "boole", "boole"]
+
+
+def test_an_epoch_for_boole_needs_its_rules():
+    with pytest.raises(ValueError, match=r"^Boole is set for epoch 10, but its rules are not given$"):
+        ForkSchedule(ALAN, None, Epoch(10))
+
+
+@pytest.mark.parametrize(
+    ("height", "round_", "alan", "boole"),
+    [(0, 1, 1, 1), (0, 2, 2, 2), (0, 5, 1, 1), (1, 1, 2, 2), (31, 1, 4, 4), (32, 1, 1, 2), (67, 4, 3, 1)],
+)
+def test_leader(height, round_, alan, boole):
+    assert ALAN.leader(ids(1, 2, 3, 4), height, round_) == alan
+    assert BOOLE.leader(ids(1, 2, 3, 4), height, round_) == boole
+
+
+def test_alan_takes_the_committee_in_its_order_and_boole_sorts_it():
+    assert ALAN.leader(ids(4, 3, 2, 1), 0, 1) == 4
+    assert BOOLE.leader(ids(4, 3, 2, 1), 0, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("operators", "alan", "boole"),
+    [
+        (ids(1, 2, 3, 4), "ssv.v2.114", "/ssv/local/boole/11"),
+        (ids(5, 6, 7, 8), "ssv.v2.36", "/ssv/local/boole/7"),
+        (ids(1, 2, 3, 4, 5, 6, 7), "ssv.v2.90", "/ssv/local/boole/7"),
+        (ids(400, 300, 200, 100), "ssv.v2.88", "/ssv/local/boole/83"),
+    ],
+)
+def test_topic(operators, alan, boole):
+    assert (ALAN.topic(operators), BOOLE.topic(operators)) == (alan, boole)
+
+
+def test_aggregation_is_a_validators_role_in_alan_and_a_committees_in_boole():
+    assert set(ALAN.roles) ^ set(BOOLE.roles) == {
+        RunnerRole.AGGREGATOR,
+        RunnerRole.SYNC_COMMITTEE_CONTRIBUTION,
+        RunnerRole.AGGREGATOR_COMMITTEE,
+    }
