@@ -28,6 +28,9 @@ GRACE_SECONDS = 60.0
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
 """Pause before a restart, doubled up to the longest; a part that lived HEALTHY_AFTER seconds starts afresh."""
 
+LOOK_SECONDS = 1.0
+"""Pause between two looks at the broker."""
+
 PERMANENT = (ConfigError.exit_code, KeyFileError.exit_code)
 """Exit statuses that a restart cannot mend."""
 
@@ -103,6 +106,7 @@ def worker_command(settings: Settings) -> tuple[str, ...]:
 
 
 def _supervise(parts: tuple[Part, ...], broker: EmbeddedValkey | None, stopping: Callable[[float], bool]) -> None:
+    next_look = 0.0
     while True:
         now = time.monotonic()
         for part in parts:
@@ -116,7 +120,8 @@ def _supervise(parts: tuple[Part, ...], broker: EmbeddedValkey | None, stopping:
             if status in PERMANENT:
                 raise _permanent(part.name, status)
             part.died(status)
-        if broker is not None:
+        if broker is not None and now >= next_look:
+            next_look = now + LOOK_SECONDS
             _revive(broker)
         if stopping(0.25):
             log.info("stopping")
@@ -125,11 +130,9 @@ def _supervise(parts: tuple[Part, ...], broker: EmbeddedValkey | None, stopping:
 
 def _revive(broker: EmbeddedValkey) -> None:
     """Start the broker again when it died. A failure is tried again at the next round."""
-    if broker.alive():
-        return
-    log.error("part died", part="broker")
     try:
-        broker.start()
+        if broker.start():
+            log.error("part died and was started again", part="broker")
     except UnavailableError as error:
         log.error("broker does not start", problem=str(error))
 

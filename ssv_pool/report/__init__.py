@@ -1,0 +1,1 @@
+"""From duty journals to figures and plots."""
