@@ -1,0 +1,99 @@
+"""The Celery side of the broker: one configuration for whoever sends tasks, and the node's way to send them.
+
+Workers build their app from the same configuration, so that sender and worker can never disagree about a queue's name.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError, OperationalError
+
+from ssv_pool.errors import UnavailableError
+from ssv_pool.messaging.broker import CONNECT_SECONDS, SOCKET_SECONDS, BrokerUrl
+from ssv_pool.messaging.commands import JOURNAL, SUBMISSIONS, AttestationSubmission, JournalEntry
+
+SUBMIT_ATTESTATIONS = "ssv.submit_attestations"
+"""Task: post attestations. Payload: AttestationSubmission."""
+
+RECORD_DUTY = "ssv.record_duty"
+"""Task: keep a duty's story. Payload: JournalEntry."""
+
+VISIBILITY_SECONDS = 20
+"""After this time a task that a worker took and neither finished nor gave back is given to another.
+
+It has to be longer than any wait inside a task, or tasks run twice; claims make that harmless.
+"""
+
+JOURNAL_SECONDS = 60.0
+"""How long a journal entry may wait for a broker that is away."""
+
+
+def celery_config(broker: BrokerUrl, instance: str) -> dict[str, Any]:
+    """The settings that sender and worker share."""
+    return {
+        "broker_url": broker.celery_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "global_keyprefix": f"{instance}:",
+            "visibility_timeout": VISIBILITY_SECONDS,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": SOCKET_SECONDS,
+            "priority_steps": [0],
+        },
+        "task_default_queue": "duties",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "enable_utc": True,
+    }
+
+
+class TaskSender:
+    """Sends the node's tasks to the workers. Thread-safe; blocks, so call it from a thread."""
+
+    def __init__(
+        self,
+        broker: BrokerUrl,
+        instance: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._app = Celery("ssv_pool", set_as_current=False)
+        self._app.conf.update(celery_config(broker, instance))
+        self._clock = clock
+        self._pause = pause
+
+    def submit_attestations(self, submission: AttestationSubmission) -> None:
+        """Have attestations posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
+        self._send(SUBMIT_ATTESTATIONS, SUBMISSIONS.encode(submission).decode(), submission.key, submission.deadline)
+
+    def record_duty(self, entry: JournalEntry) -> None:
+        """Have a duty's story kept; tries for a minute. Raises UnavailableError when the broker stays away."""
+        self._send(RECORD_DUTY, JOURNAL.encode(entry).decode(), entry.key, self._clock() + JOURNAL_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        self._app.close()
+
+    def _send(self, name: str, payload: str, key: str, deadline: float) -> None:
+        wait = 0.05
+        while True:
+            try:
+                self._app.send_task(
+                    name, (payload,), expires=datetime.fromtimestamp(deadline, UTC), retry=False, ignore_result=True
+                )
+            except (OperationalError, KombuError, CeleryError, OSError) as error:
+                if self._clock() + wait >= deadline:
+                    problem = str(error).partition("\n")[0]
+                    raise UnavailableError(f"broker: task {name} for {key} not sent in time: {problem}") from None
+                self._pause(wait)
+                wait = min(2 * wait, 1.0)
+            else:
+                return

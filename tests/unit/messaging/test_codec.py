@@ -1,0 +1,155 @@
+import json
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssv_pool.messaging.codec import Codec, CodecError
+from ssv_pool.messaging.commands import (
+    COMMANDS,
+    JOURNAL,
+    SUBMISSIONS,
+    AttestationSubmission,
+    JournalEntry,
+    RegistryChanged,
+    StartCommitteeDuty,
+)
+from ssv_pool.protocol.events import DutyRecord, Outcome, Reason, SignedAttestation, StepTime
+from ssv_pool.protocol.types import AttestationData, BeaconVote, Checkpoint, RunnerRole, ValidatorDuty
+
+u64 = st.integers(0, 2**64 - 1)
+times = st.floats(0, 4e9)
+checkpoints = st.builds(Checkpoint, u64, st.binary(min_size=32, max_size=32))
+votes = st.builds(BeaconVote, st.binary(min_size=32, max_size=32), checkpoints, checkpoints)
+duties = st.builds(
+    ValidatorDuty,
+    st.integers(0, 6),
+    st.binary(min_size=48, max_size=48),
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    st.lists(u64, max_size=13).map(tuple),
+)
+starts = st.builds(
+    StartCommitteeDuty,
+    st.text(max_size=40),
+    st.binary(min_size=32, max_size=32),
+    u64,
+    st.lists(duties, max_size=3).map(tuple),
+    votes,
+    times,
+    times,
+    times,
+)
+attestations = st.builds(
+    SignedAttestation,
+    u64,
+    u64,
+    u64,
+    u64,
+    st.builds(AttestationData, u64, u64, st.binary(min_size=32, max_size=32), checkpoints, checkpoints),
+    st.binary(min_size=96, max_size=96),
+)
+submissions = st.builds(
+    AttestationSubmission,
+    st.text(max_size=40),
+    u64,
+    st.sampled_from(["deneb", "fulu"]),
+    st.lists(attestations, max_size=3).map(tuple),
+    times,
+)
+records = st.builds(
+    DutyRecord,
+    st.text(max_size=40),
+    st.sampled_from(RunnerRole),
+    u64,
+    st.binary(min_size=32, max_size=32),
+    st.sampled_from(Outcome),
+    st.sampled_from(Reason),
+    st.text(max_size=40),
+    u64,
+    st.lists(u64, max_size=4).map(tuple),
+    u64,
+    u64,
+    st.lists(st.builds(StepTime, st.text(max_size=9), times), max_size=4).map(tuple),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(starts | st.builds(RegistryChanged, u64))
+def test_a_command_comes_back_as_it_was(command):
+    assert COMMANDS.decode(COMMANDS.encode(command)) == command
+
+
+@settings(max_examples=30, deadline=None)
+@given(submissions)
+def test_a_submission_comes_back_as_it_was(submission):
+    assert SUBMISSIONS.decode(SUBMISSIONS.encode(submission).decode()) == submission
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.builds(JournalEntry, records))
+def test_a_journal_entry_comes_back_as_it_was(entry):
+    assert JOURNAL.decode(JOURNAL.encode(entry)) == entry
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60) | st.recursive(st.none() | u64 | st.text(), st.lists, max_leaves=5).map(json.dumps))
+def test_junk_is_a_codec_error(raw):
+    with pytest.raises(CodecError):
+        COMMANDS.decode(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    flag: bool
+    count: int
+    label: str | None
+    raw: bytes
+
+
+SAMPLE = Codec(Sample)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": True}, "Sample.count: found 'True', expected an unsigned 64-bit integer"),
+        ({"count": -1}, "Sample.count: found '-1', expected an unsigned 64-bit integer"),
+        ({"count": 2**64}, f"Sample.count: found '{2**64}', expected an unsigned 64-bit integer"),
+        ({"flag": 1}, "Sample.flag: found int, expected true or false"),
+        ({"label": 5}, "Sample.label: found int, expected a text"),
+        ({"raw": "0xabc"}, "Sample.raw: found '0xabc', expected 0x and some bytes in hex"),
+        ({"raw": "0xab c1"}, "Sample.raw: found '0xab c1', expected 0x and some bytes in hex"),
+        (
+            {"more": 1},
+            "Sample: found ['count', 'flag', 'label', 'more', 'raw'], "
+            "expected the keys ['count', 'flag', 'label', 'raw']",
+        ),
+    ],
+)
+def test_what_encode_cannot_have_made_is_refused(change, message):
+    body = json.loads(SAMPLE.encode(Sample(True, 1, None, b"\x01")))
+    with pytest.raises(CodecError) as error:
+        SAMPLE.decode(json.dumps({**body, **change}))
+    assert str(error.value) == message
+
+
+def test_a_key_twice_is_refused():
+    with pytest.raises(CodecError):
+        SAMPLE.decode('{"type":"Sample","flag":true,"flag":true,"count":1,"label":null,"raw":"0x"}')
+
+
+def test_only_known_types_are_encoded():
+    with pytest.raises(CodecError):
+        SAMPLE.encode(RegistryChanged(1))
+
+
+def test_an_oversized_message_is_not_parsed():
+    with pytest.raises(CodecError) as error:
+        COMMANDS.decode(b" " * (4 * 1024 * 1024 + 1))
+    assert str(error.value) == "message: found 4194305 bytes, expected at most 4194304"
