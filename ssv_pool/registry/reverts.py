@@ -1,0 +1,90 @@
+"""What the registry contract says when it refuses a call: custom errors turned into sentences.
+
+Knows the errors of this project's contract, and those that only the SSV network contract has, of either version.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+
+_SENTENCES: Final = {
+    "AddressIsWhitelistingContract(address)": "{0} is a whitelisting contract and cannot be whitelisted itself",
+    "ApprovalNotWithinTimeframe()": "the declared fee cannot be executed now: its window has not begun or has passed",
+    "CallerNotOwner()": "the sender is not the owner",
+    "CallerNotOwnerWithData(address,address)": "the sender {0} is not the owner, {1} is",
+    "CallerNotWhitelisted()": "a private operator of the cluster has not whitelisted the sender",
+    "CallerNotWhitelistedWithData(uint64)": "operator {0} is private and has not whitelisted the sender",
+    "ClusterAlreadyEnabled()": "the cluster is active already",
+    "ClusterDoesNotExist()": "the sender has no cluster with these operators",
+    "ClusterDoesNotExists()": "the sender has no cluster with these operators",
+    "ClusterIsLiquidated()": "the cluster is liquidated: reactivate it first",
+    "ClusterNotLiquidatable()": "the cluster has enough balance and cannot be liquidated",
+    "EmptyPublicKeysList()": "no validator public keys were given",
+    "ETHTransferFailed()": "the receiver refused the payment",
+    "ExceedValidatorLimit(uint64)": "operator {0} has reached its limit of validators",
+    "ExceedValidatorLimitWithData(uint64)": "operator {0} has reached its limit of validators",
+    "FeeExceedsIncreaseLimit()": "the fee rises by more than one declaration may raise it",
+    "FeeIncreaseNotAllowed()": "the fee of an operator that serves for free cannot be raised",
+    "FeeTooHigh()": "the fee is above the highest the contract allows",
+    "FeeTooLow()": "the fee is neither zero nor at least the lowest the contract allows",
+    "IncorrectClusterState()": "the cluster's state is not the one given: read it again from the cluster's last event",
+    "IncorrectClusterVersion()": "the cluster is paid in SSV and must be migrated before calls that are paid in ETH",
+    "IncorrectValidatorStateWithData(bytes)": "the sender has no validator {0} with these operators",
+    "InsufficientBalance()": "the balance is too low for this",
+    "InvalidOperatorIdsLength()": "the number of operators is not 4, 7, 10 or 13",
+    "InvalidPublicKeyLength()": "a validator public key is not 48 bytes long",
+    "MaxPrecisionExceeded()": "the amount is not a multiple of 100000 wei",
+    "MaxValueExceeded()": "the amount is larger than the contract can hold",
+    "NoFeeDeclared()": "no fee change was declared",
+    "NotAuthorized()": "the sender may not do this",
+    "OperatorAlreadyExists()": "an operator with this public key is or was registered already",
+    "OperatorDoesNotExist()": "an operator does not exist or was removed",
+    "OperatorsListNotUnique()": "the operator ids contain one twice",
+    "PublicKeysSharesLengthMismatch()": "there are not as many shares as validator public keys",
+    "SameFeeChangeNotAllowed()": "the fee is what it was already",
+    "UnsortedOperatorsList()": "the operator ids are not in ascending order",
+    "ValidatorAlreadyExistsWithData(bytes)": "the sender has registered validator {0} already",
+    "ValidatorDoesNotExist()": "no validator public keys were given",
+}
+"""Error signature to sentence; the placeholders are the error's values."""
+
+_STRING_ERROR: Final = "Error(string)"
+_PANIC: Final = "Panic(uint256)"
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """A refusal, understood."""
+
+    name: str
+    """The custom error's name; empty when the contract gave no reason or one that is not known."""
+    values: tuple[Any, ...]
+    """The error's values in order."""
+    sentence: str
+    """The reason in words."""
+
+
+def describe_revert(data: bytes) -> Revert:
+    """Understand the bytes a call reverted with (selector and ABI-encoded values). Never raises."""
+    if not data:
+        return Revert("", (), "the contract refused it without a reason (a field is too long, or there is no contract)")
+    signature = _BY_SELECTOR.get(data[:4])
+    if signature is not None:
+        name, _, types = signature.rstrip(")").partition("(")
+        try:
+            values = decode(types.split(",") if types else [], data[4:])
+        except (DecodingError, OverflowError):
+            return Revert("", (), f"the contract refused it with a damaged {name} error (0x{data.hex()})")
+        if signature == _STRING_ERROR:
+            return Revert("", values, f"the contract refused it: {values[0]}")
+        if signature == _PANIC:
+            return Revert("", values, f"the contract stopped with panic code {values[0]}")
+        shown = (f"0x{value.hex()}" if isinstance(value, bytes) else value for value in values)
+        return Revert(name, values, _SENTENCES[signature].format(*shown))
+    return Revert("", (), f"the contract refused it with an unknown error (0x{data[:4].hex()})")
+
+
+_BY_SELECTOR: Final = {keccak(text=text)[:4]: text for text in (*_SENTENCES, _STRING_ERROR, _PANIC)}
