@@ -80,3 +80,7 @@ class ThresholdScheme(Protocol):
     def verify(self, public_key: PublicKey, root: Root, signature: Signature) -> bool:
         """Whether one signature over a 32-byte root is valid; a malformed point gives False."""
         ...
+
+    def verify_many(self, items: Sequence[tuple[PublicKey, Root, Signature]]) -> list[bool]:
+        """Which of many (public key, 32-byte root, signature) are valid, checked in one batch."""
+        ...

@@ -1,0 +1,278 @@
+"""What goes into the core and what comes out of it.
+
+Events carry everything the core needs to know; effects say everything that it wants done. Both are frozen values, so
+that the node, the spec tests and the simulator can run the same core. All times are seconds since the UNIX epoch.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote
+from ssv_pool.protocol.types.duties import CommitteeDuty
+from ssv_pool.protocol.types.messages import SignedSSVMessage
+from ssv_pool.protocol.types.primitives import (
+    CommitteeId,
+    MessageId,
+    OperatorId,
+    Round,
+    Signature,
+    Slot,
+    ValidatorIndex,
+)
+from ssv_pool.protocol.types.roles import RunnerRole
+
+NO_ROUND = Round(0)
+"""Stands for "not in any round"."""
+
+NO_SLOT = Slot(0)
+"""Stands for "no slot known"."""
+
+
+class TimerKind(enum.Enum):
+    """What a timer is for."""
+
+    ROUND = "round"
+    """A QBFT round runs out."""
+    DEADLINE = "deadline"
+    """The duty's result is worth nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerKey:
+    """Names one timer of the core. Two timers with equal keys are the same timer; no timer is ever cancelled."""
+
+    identifier: MessageId
+    """Whose duty: domain, role and executor, 56 bytes."""
+    slot: Slot
+    """Slot of the duty."""
+    kind: TimerKind
+    """What it is for."""
+    round: Round = NO_ROUND
+    """The round that runs out; 0 for a deadline."""
+
+
+class Outcome(enum.Enum):
+    """How a duty ended."""
+
+    COMPLETED = "completed"
+    """Every signature of the duty was rebuilt and handed over."""
+    FAILED = "failed"
+    """At least one signature is missing; the reason says why."""
+    EXPIRED = "expired"
+    """The duty came after its deadline and was not begun."""
+
+
+class Reason(enum.Enum):
+    """Why a duty did not complete: a fixed list."""
+
+    NONE = "none"
+    """It completed."""
+    EXPIRED = "expired"
+    """It reached the core after its deadline."""
+    INVALID_DUTY = "invalid_duty"
+    """The duty contradicts itself: another slot, an unknown kind of duty."""
+    NO_SHARES = "no_shares"
+    """This operator holds no share of any validator in the duty."""
+    OWN_VALUE_REFUSED = "own_value_refused"
+    """The value from the own beacon node fails the own value check, most often because it could be slashed."""
+    NO_PROPOSAL = "no_proposal"
+    """No leader's proposal was accepted in the last round."""
+    PROPOSAL_REFUSED = "proposal_refused"
+    """A leader proposed a value that fails the own value check: another view of the chain, or it could be slashed."""
+    NO_PREPARE_QUORUM = "no_prepare_quorum"
+    """A proposal was accepted, and too few operators prepared it."""
+    NO_COMMIT_QUORUM = "no_commit_quorum"
+    """A value was prepared, and too few operators committed to it."""
+    DECIDED_VALUE_REFUSED = "decided_value_refused"
+    """The committee decided a value that fails the own value check."""
+    SIGNING_REFUSED = "signing_refused"
+    """The slashing protection refused to sign what was decided."""
+    NO_SIGNATURE_QUORUM = "no_signature_quorum"
+    """Too few operators sent partial signatures."""
+    INVALID_PARTIAL_SIGNATURES = "invalid_partial_signatures"
+    """Partial signatures were dropped because they do not verify, and too few valid ones came."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """When a duty reached one step."""
+
+    name: str
+    """``due``, ``begun``, ``consensus_started``, ``proposed``, ``prepared``, ``decided``, ``signed``,
+    ``reconstructed``; workers add ``submitted`` and ``accepted``."""
+    time: float
+    """Seconds since the UNIX epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class DutyRecord:
+    """One duty's story, for the journal, the metrics and the report."""
+
+    key: str
+    """Names the duty: role, slot, and committee or validator."""
+    role: RunnerRole
+    """The runner that did it."""
+    slot: Slot
+    """Its slot."""
+    committee_id: CommitteeId
+    """The committee, 32 bytes."""
+    outcome: Outcome
+    """How it ended."""
+    reason: Reason
+    """Why it did not complete."""
+    detail: str
+    """One line for people, with the numbers; may be empty."""
+    round: Round
+    """The decided round; where none was decided the last round reached; 0 before consensus."""
+    silent_operators: tuple[OperatorId, ...]
+    """Members of whom no message of this duty had come when it ended, ascending."""
+    validators: int
+    """How many signatures the duty asked of this committee."""
+    completed: int
+    """How many of them were rebuilt."""
+    steps: tuple[StepTime, ...]
+    """The steps it reached, in the order they were reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAttestation:
+    """One validator's attestation with its whole signature, in the form every fork's submission can be made from."""
+
+    validator_index: ValidatorIndex
+    """The attester."""
+    committee_index: int
+    """The beacon committee it belongs to (``data.index`` is 0 from Electra on)."""
+    committee_length: int
+    """Number of validators in that beacon committee."""
+    validator_committee_index: int
+    """Position of the attester in it."""
+    data: AttestationData
+    """What was signed."""
+    signature: Signature
+    """The rebuilt and verified signature, 96 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDuty:
+    """A committee's duty of one slot is due. A repeat is a no-op; one past its deadline is dropped."""
+
+    duty: CommitteeDuty
+    """The slot's duties of the committee's validators."""
+    beacon_vote: BeaconVote
+    """The own beacon node's attestation data of that slot: proposed, and what other proposals are checked against."""
+    due: float
+    """The instant it was due."""
+    begun: float
+    """When the work on it began."""
+    deadline: float
+    """When its result is worth nothing any more."""
+    key: str = ""
+    """The duty's key; empty: the core makes one from role, slot and committee."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message of this committee came from the network."""
+
+    message: SignedSSVMessage
+    """The message, decoded."""
+    verified: bool
+    """Whether the signers' RSA signatures were checked already."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that the core armed ran out. May come late, twice or never."""
+
+    timer: TimerKey
+    """The key it was armed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeaconReply:
+    """The answer to an ``AskBeacon`` effect; may come late, twice or never."""
+
+    request_id: str
+    """The id of the request it answers."""
+    payload: bytes = b""
+    """The object asked for, in SSZ; empty on failure."""
+    version: int = 0
+    """Its data version on the wire (5 deneb, 6 electra, 7 fulu; 0 unknown)."""
+    error: str = ""
+    """Why there is no object; empty on success."""
+
+
+Event = StartDuty | MessageReceived | TimerFired | BeaconReply
+"""Everything that can be handed to the core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Publish this message to the committee's topic. The core has processed it itself already."""
+
+    message: SignedSSVMessage
+    """The signed message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTimer:
+    """Wake the core with ``TimerFired(timer)`` at a time; at once where it has passed."""
+
+    timer: TimerKey
+    """What to fire."""
+    at: float
+    """When, seconds since the UNIX epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskBeacon:
+    """Fetch an object from the beacon node and answer with ``BeaconReply``."""
+
+    request_id: str
+    """To be repeated in the answer."""
+    kind: str
+    """What to fetch."""
+    slot: Slot
+    """For which slot."""
+    arguments: tuple[tuple[str, str], ...] = ()
+    """Further arguments by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitAttestations:
+    """Hand these attestations to the own beacon node, in one batch."""
+
+    slot: Slot
+    """The slot attested."""
+    attestations: tuple[SignedAttestation, ...]
+    """The attestations, in the duty's order."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class DutyEnded:
+    """A duty ended; comes exactly once for each that was begun or refused, never for a repeat."""
+
+    record: DutyRecord
+    """Its story."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message or an event was refused; for counters and debug logs. Nothing else needs doing."""
+
+    rule: str
+    """The error code's name, or ``plain`` where the protocol has no code for it, or a name of ours for local limits."""
+    detail: str
+    """One line for people."""
+    slot: Slot = NO_SLOT
+    """The slot concerned, 0 where it is not known."""
+    operators: tuple[OperatorId, ...] = ()
+    """Who signed the refused message; empty for events that are no messages."""
+
+
+Effect = Broadcast | ArmTimer | AskBeacon | SubmitAttestations | DutyEnded | Rejected
+"""Everything the core can ask for."""
