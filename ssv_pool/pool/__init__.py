@@ -1,0 +1,1 @@
+"""What the pool does with validators: key shares files, registration, exits."""
