@@ -118,7 +118,7 @@ class RegistryEvent(Base):
     block_number: Mapped[int] = mapped_column(
         BigInteger, ForeignKey("registry_blocks.number", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    log_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    log_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     transaction_hash: Mapped[bytes] = mapped_column(LargeBinary)
     name: Mapped[str] = mapped_column(String(64))
     outcome: Mapped[str] = mapped_column(String(16))
@@ -205,7 +205,7 @@ class ExitRequest(Base):
     __tablename__ = "exit_requests"
 
     block_number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    log_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    log_index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     block_time: Mapped[int] = mapped_column(BigInteger)
     public_key: Mapped[bytes] = mapped_column(LargeBinary, index=True)
     owner: Mapped[bytes] = mapped_column(LargeBinary)

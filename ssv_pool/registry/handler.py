@@ -1,0 +1,274 @@
+"""What each event of the registry contract does to the store.
+
+The contract is open to everybody and does not look at keys and shares: an event may hold anything. An event that breaks
+a rule is malformed: it is recorded with its reason, changes nothing (but for the nonce, see below) and the block goes
+on. All operators must come to the same registry, so the rules are exactly those of the field's clients, no stricter.
+
+The own share is not looked at here: whoever syncs the registry holds no key. The node decrypts it and checks it.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+from sqlalchemy.orm import Session
+
+from ssv_pool.crypto import bls
+from ssv_pool.protocol.types.ids import cluster_id
+from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
+from ssv_pool.registry.abi import AbiDecodeError
+from ssv_pool.registry.events import (
+    ClusterLiquidated,
+    ClusterReactivated,
+    FeeRecipientUpdated,
+    Log,
+    OperatorAdded,
+    OperatorRemoved,
+    RegistryEvent,
+    ValidatorAdded,
+    ValidatorExited,
+    ValidatorRemoved,
+    decode_event,
+    event_of,
+)
+from ssv_pool.store import registry_changes as changes
+from ssv_pool.store.cursor import Block, EventRecord
+from ssv_pool.store.models import Operator
+from ssv_pool.store.records import ENCRYPTED_SHARE_BYTES, SHARE_KEY_BYTES
+from ssv_pool.store.registry import operator_with_key
+
+COMMITTEE_SIZES = (4, 7, 10, 13)
+"""3f + 1 for f = 1 to 4."""
+
+
+class Malformed(StrEnum):
+    """Why an event is malformed. The values are stored."""
+
+    UNDECODABLE = "undecodable"
+    """Topics or data are not what the event's signature says."""
+    OPERATOR_ID_ZERO = "operator-id-zero"
+    OPERATOR_ID_TAKEN = "operator-id-taken"
+    OPERATOR_KEY_TAKEN = "operator-key-taken"
+    UNKNOWN_OPERATOR = "unknown-operator"
+    """An operator is removed that is not registered."""
+    NO_OPERATORS = "no-operators"
+    TOO_MANY_OPERATORS = "too-many-operators"
+    REPEATED_OPERATOR = "repeated-operator"
+    COMMITTEE_SIZE = "committee-size"
+    UNREGISTERED_OPERATOR = "unregistered-operator"
+    """A validator names an operator that is not registered."""
+    SHARES_LENGTH = "shares-length"
+    PUBLIC_KEY = "public-key"
+    """The validator's public key is not a point of G1, or is the identity."""
+    SIGNATURE = "signature"
+    """The owner does not hold the validator's key, or signed another nonce."""
+    OTHER_OWNER = "other-owner"
+    """The validator belongs to somebody else."""
+    UNKNOWN_VALIDATOR = "unknown-validator"
+
+
+class Ignored(StrEnum):
+    """Why an event that is not malformed has no effect. The values are stored."""
+
+    ALREADY_REGISTERED = "already-registered"
+    """The owner registered this validator before."""
+    NO_CHANGE = "no-change"
+    """It was so already, or no validator is concerned."""
+
+
+class MalformedEventError(Exception):
+    """An event breaks a rule."""
+
+    def __init__(self, reason: Malformed, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class EventHandler:
+    """Applies events to the store.
+
+    Args:
+        verify: whether a BLS signature is valid: (public key 48, message 32, signature 96 bytes) → bool.
+        valid_key: whether 48 bytes are a public key.
+    """
+
+    def __init__(
+        self,
+        verify: Callable[[bytes, bytes, bytes], bool] = bls.verify,
+        valid_key: Callable[[bytes], bool] = bls.validate_public_key,
+    ) -> None:
+        self._verify = verify
+        self._valid_key = valid_key
+
+    def apply(self, session: Session, block: Block, logs: Sequence[Log]) -> list[EventRecord]:
+        """Apply one block's logs, all inside the caller's transaction.
+
+        Args:
+            session: a writing transaction.
+            block: the block.
+            logs: its logs of the registry contract, in order.
+
+        Returns:
+            What became of each event; logs of other events are left out.
+        """
+        records = [self._apply_log(session, block, log) for log in logs if event_of(log) is not None]
+        if any(record.outcome == "applied" for record in records):
+            changes.bump_version(session)
+        return records
+
+    def _apply_log(self, session: Session, block: Block, log: Log) -> EventRecord:
+        event = event_of(log)
+        name = event.name if event is not None else "unknown"
+        outcome, reason, detail = "applied", None, None
+        try:
+            ignored = self._apply_event(session, block, log, decode_event(log))
+        except AbiDecodeError as error:
+            outcome, reason, detail = "malformed", Malformed.UNDECODABLE.value, str(error)
+        except MalformedEventError as error:
+            outcome, reason, detail = "malformed", error.reason.value, error.detail
+        else:
+            if ignored is not None:
+                outcome, reason = "ignored", ignored.value
+        return EventRecord(log.log_index, log.transaction_hash, name, outcome, reason, detail)
+
+    def _apply_event(self, session: Session, block: Block, log: Log, event: RegistryEvent) -> Ignored | None:
+        match event:
+            case OperatorAdded():
+                _operator_added(session, block, event)
+            case OperatorRemoved():
+                _operator_removed(session, event)
+            case ValidatorAdded():
+                return self._validator_added(session, block, event)
+            case ValidatorRemoved():
+                _validator_removed(session, event)
+            case ClusterLiquidated() | ClusterReactivated():
+                return _cluster_changed(session, block, event)
+            case FeeRecipientUpdated():
+                changed = changes.set_fee_recipient(session, event.owner, event.recipient)
+                return None if changed else Ignored.NO_CHANGE
+            case ValidatorExited():
+                _validator_exited(session, block, log, event)
+        return None
+
+    def _validator_added(self, session: Session, block: Block, event: ValidatorAdded) -> Ignored | None:
+        # First of all and whatever follows: all clients count every registration of an owner, good or bad.
+        nonce = changes.take_nonce(session, event.owner)
+        _check_operators(session, event.operator_ids)
+        count = len(event.operator_ids)
+        expected = bls.SIGNATURE_SIZE + count * (SHARE_KEY_BYTES + ENCRYPTED_SHARE_BYTES)
+        if len(event.shares) != expected:
+            raise MalformedEventError(
+                Malformed.SHARES_LENGTH,
+                f"shares have {len(event.shares)} bytes, expected {expected} for {count} operators",
+            )
+        key = event.public_key
+        if not self._valid_key(key):
+            raise MalformedEventError(Malformed.PUBLIC_KEY, f"validator 0x{_short(key)} is not a BLS public key")
+        signature, rest = event.shares[: bls.SIGNATURE_SIZE], event.shares[bls.SIGNATURE_SIZE :]
+        if not self._verify(key, registration_message(event.owner, nonce), signature):
+            raise MalformedEventError(
+                Malformed.SIGNATURE,
+                f"validator 0x{key.hex()}: signature over owner {to_checksum_address(event.owner)} and nonce {nonce} "
+                f"does not verify",
+            )
+        registered_by = changes.validator_owner(session, key)
+        if registered_by is not None:
+            _check_owner(key, registered_by, event.owner)
+            return Ignored.ALREADY_REGISTERED
+        changes.add_validator(
+            session,
+            changes.NewValidator(
+                public_key=PublicKey(key),
+                owner=event.owner,
+                operator_ids=event.operator_ids,
+                share_public_keys=rest[: count * SHARE_KEY_BYTES],
+                encrypted_shares=rest[count * SHARE_KEY_BYTES :],
+                block_number=block.number,
+                block_time=block.time,
+            ),
+        )
+        return None
+
+
+def registration_message(owner: bytes, nonce: int) -> bytes:
+    """What a validator's key signs to be registered: keccak256 of ``<owner>:<nonce>``, the owner in EIP-55 text."""
+    return keccak(text=f"{to_checksum_address(owner)}:{nonce}")
+
+
+def _operator_added(session: Session, block: Block, event: OperatorAdded) -> None:
+    operator_id = event.operator_id
+    if operator_id == 0:
+        raise MalformedEventError(Malformed.OPERATOR_ID_ZERO, "operator id 0, expected 1 or more")
+    if session.get(Operator, operator_id) is not None:
+        raise MalformedEventError(Malformed.OPERATOR_ID_TAKEN, f"operator {operator_id} is registered already")
+    holder = operator_with_key(session, event.public_key)
+    if holder is not None:
+        raise MalformedEventError(
+            Malformed.OPERATOR_KEY_TAKEN, f"operator {operator_id} has the public key of operator {holder}"
+        )
+    changes.add_operator(session, operator_id, event.owner, event.public_key, event.fee, block.number)
+
+
+def _operator_removed(session: Session, event: OperatorRemoved) -> None:
+    if not changes.remove_operator(session, event.operator_id):
+        raise MalformedEventError(Malformed.UNKNOWN_OPERATOR, f"operator {event.operator_id} is not registered")
+
+
+def _check_operators(session: Session, ids: tuple[OperatorId, ...]) -> None:
+    if not ids:
+        raise MalformedEventError(Malformed.NO_OPERATORS, "no operators, expected 4, 7, 10 or 13")
+    if len(ids) > COMMITTEE_SIZES[-1]:
+        raise MalformedEventError(Malformed.TOO_MANY_OPERATORS, f"{len(ids)} operators, expected 4, 7, 10 or 13")
+    repeated = next((i for place, i in enumerate(ids) if i in ids[:place]), None)
+    if repeated is not None:
+        raise MalformedEventError(Malformed.REPEATED_OPERATOR, f"operator {repeated} occurs twice")
+    if len(ids) not in COMMITTEE_SIZES:
+        raise MalformedEventError(Malformed.COMMITTEE_SIZE, f"{len(ids)} operators, expected 4, 7, 10 or 13")
+    missing = changes.missing_operators(session, ids)
+    if missing:
+        raise MalformedEventError(
+            Malformed.UNREGISTERED_OPERATOR, f"operators {', '.join(map(str, missing))} are not registered"
+        )
+
+
+def _check_validator(session: Session, public_key: bytes, owner: bytes) -> None:
+    registered_by = changes.validator_owner(session, public_key)
+    if registered_by is None:
+        raise MalformedEventError(Malformed.UNKNOWN_VALIDATOR, f"validator 0x{_short(public_key)} is not registered")
+    _check_owner(public_key, registered_by, owner)
+
+
+def _check_owner(public_key: bytes, registered_by: bytes, owner: bytes) -> None:
+    if registered_by != owner:
+        raise MalformedEventError(
+            Malformed.OTHER_OWNER,
+            f"validator 0x{_short(public_key)} belongs to {to_checksum_address(registered_by)}, "
+            f"not to {to_checksum_address(owner)}",
+        )
+
+
+def _validator_removed(session: Session, event: ValidatorRemoved) -> None:
+    _check_validator(session, event.public_key, event.owner)
+    changes.remove_validator(session, event.public_key)
+
+
+def _cluster_changed(session: Session, block: Block, event: ClusterLiquidated | ClusterReactivated) -> Ignored | None:
+    count = changes.set_liquidated(
+        session,
+        cluster_id(event.owner, event.operator_ids),
+        liquidated=isinstance(event, ClusterLiquidated),
+        block_time=block.time,
+    )
+    return None if count else Ignored.NO_CHANGE
+
+
+def _validator_exited(session: Session, block: Block, log: Log, event: ValidatorExited) -> None:
+    _check_validator(session, event.public_key, event.owner)
+    changes.add_exit_request(session, event.public_key, event.owner, block.number, log.log_index, block.time)
+
+
+def _short(raw: bytes) -> str:
+    """Hex of a public key; of anything longer only the beginning, since details are stored."""
+    return raw.hex() if len(raw) <= SHARE_KEY_BYTES else f"{raw[:SHARE_KEY_BYTES].hex()}… ({len(raw)} bytes)"
