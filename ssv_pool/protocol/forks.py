@@ -11,7 +11,7 @@ from types import MappingProxyType
 from ssv_pool.protocol.types.ids import alan_subnet, boole_subnet, committee_id
 from ssv_pool.protocol.types.partial import MAX_PARTIAL_MESSAGES_ALAN, MAX_PARTIAL_MESSAGES_BOOLE
 from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, DomainType, Epoch, OperatorId, Round, Slot
-from ssv_pool.protocol.types.roles import PartialSignatureType, RunnerRole
+from ssv_pool.protocol.types.roles import BeaconRole, PartialSignatureType, RunnerRole
 
 LeaderFunction = Callable[[Sequence[OperatorId], Slot, Round], OperatorId]
 """(the committee's operator ids in its order, height, round) → who proposes."""
@@ -52,6 +52,13 @@ class ProtocolFork:
     """The committee's subnet."""
     topic_prefix: str
     """What precedes the subnet's number in a topic's name."""
+
+    def runner_role(self, beacon_role: int) -> RunnerRole:
+        """The runner that does a beacon chain duty; UNKNOWN for what is no duty."""
+        role = _RUNNER_ROLES.get(beacon_role, RunnerRole.UNKNOWN)
+        if role not in self.roles and role is not RunnerRole.UNKNOWN:
+            return RunnerRole.AGGREGATOR_COMMITTEE
+        return role
 
     def topic_of_subnet(self, subnet: int) -> str:
         """The gossip topic of a subnet."""
@@ -138,6 +145,19 @@ def boole_fork(domain: DomainType, network: str, slots_per_epoch: int) -> Protoc
 def _rules(max_round: int | None, late_slots: int | None, *types: PartialSignatureType) -> RoleRules:
     return RoleRules(frozenset(types), None if max_round is None else Round(max_round), late_slots)
 
+
+_RUNNER_ROLES: Mapping[int, RunnerRole] = MappingProxyType(
+    {
+        BeaconRole.ATTESTER: RunnerRole.COMMITTEE,
+        BeaconRole.SYNC_COMMITTEE: RunnerRole.COMMITTEE,
+        BeaconRole.PROPOSER: RunnerRole.PROPOSER,
+        BeaconRole.AGGREGATOR: RunnerRole.AGGREGATOR,
+        BeaconRole.SYNC_COMMITTEE_CONTRIBUTION: RunnerRole.SYNC_COMMITTEE_CONTRIBUTION,
+        BeaconRole.VALIDATOR_REGISTRATION: RunnerRole.VALIDATOR_REGISTRATION,
+        BeaconRole.VOLUNTARY_EXIT: RunnerRole.VOLUNTARY_EXIT,
+    }
+)
+"""Alan's; in Boole a committee runner has taken over the two that are not among its roles."""
 
 _COMMON_ROLES = {
     RunnerRole.COMMITTEE: _rules(12, 34, PartialSignatureType.POST_CONSENSUS),

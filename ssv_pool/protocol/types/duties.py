@@ -77,7 +77,8 @@ class ValidatorDuty:
             if self.committee_length == 0:
                 problem = "beacon committee length 0, expected 1 or more"
             elif self.validator_committee_index >= self.committee_length:
-                problem = f"place {self.validator_committee_index} in a beacon committee of {self.committee_length}"
+                place = f"place {self.validator_committee_index} in a beacon committee of {self.committee_length}"
+                problem = f"{place}, expected a lower place"
         if problem is not None:
             raise ProtocolError(
                 f"duty of validator {self.validator_index} has {problem}", ErrorCode.INVALID_VALIDATOR_DUTY

@@ -1,7 +1,7 @@
 import pytest
 
 from ssv_pool.protocol.forks import ForkSchedule, alan_fork, boole_fork
-from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, DomainType, Epoch, OperatorId, RunnerRole
+from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, BeaconRole, DomainType, Epoch, OperatorId, RunnerRole
 
 ALAN = alan_fork(DomainType(bytes.fromhex("00000402")))
 BOOLE = boole_fork(DomainType(bytes.fromhex("00000403")), "local", 32)
@@ -66,3 +66,25 @@ def test_aggregation_is_a_validators_role_in_alan_and_a_committees_in_boole():
         RunnerRole.SYNC_COMMITTEE_CONTRIBUTION,
         RunnerRole.AGGREGATOR_COMMITTEE,
     }
+
+
+@pytest.mark.parametrize(
+    ("beacon_role", "alan", "boole"),
+    [
+        (BeaconRole.ATTESTER, RunnerRole.COMMITTEE, RunnerRole.COMMITTEE),
+        (BeaconRole.SYNC_COMMITTEE, RunnerRole.COMMITTEE, RunnerRole.COMMITTEE),
+        (BeaconRole.PROPOSER, RunnerRole.PROPOSER, RunnerRole.PROPOSER),
+        (BeaconRole.AGGREGATOR, RunnerRole.AGGREGATOR, RunnerRole.AGGREGATOR_COMMITTEE),
+        (
+            BeaconRole.SYNC_COMMITTEE_CONTRIBUTION,
+            RunnerRole.SYNC_COMMITTEE_CONTRIBUTION,
+            RunnerRole.AGGREGATOR_COMMITTEE,
+        ),
+        (BeaconRole.VALIDATOR_REGISTRATION, RunnerRole.VALIDATOR_REGISTRATION, RunnerRole.VALIDATOR_REGISTRATION),
+        (BeaconRole.VOLUNTARY_EXIT, RunnerRole.VOLUNTARY_EXIT, RunnerRole.VOLUNTARY_EXIT),
+        (BeaconRole.UNKNOWN, RunnerRole.UNKNOWN, RunnerRole.UNKNOWN),
+        (7, RunnerRole.UNKNOWN, RunnerRole.UNKNOWN),
+    ],
+)
+def test_runner_role(beacon_role, alan, boole):
+    assert (ALAN.runner_role(beacon_role), BOOLE.runner_role(beacon_role)) == (alan, boole)
