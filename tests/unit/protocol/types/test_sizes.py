@@ -1,4 +1,4 @@
-"""Sizes of usual messages in a committee of four, computed from the layout alone, and one whole encoding byte by byte."""
+"""Sizes of usual messages in a committee of four, from the layout alone, and one whole encoding byte by byte."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_sizes():
             round_change,
             signed(round_change, 1),
             proposal,
-            signed(proposal, 1),
+            signed(proposal, 1, full_data=bytes(112)),
             partials,
             signed(partials, 1, msg_type=t.MsgType.PARTIAL_SIGNATURE),
         )

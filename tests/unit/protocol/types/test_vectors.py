@@ -1,7 +1,7 @@
 """The specification's own tests of its types (v1.2.2, Alan), read from the archive beside the project.
 
-The archive is in the folder that SSV_VECTORS names, or in ../shared/vectors next to the project. The fixtures are not part
-of this project: they are read as data and never copied. What the archive holds is run, whatever its file list.
+The archive is in the folder that SSV_VECTORS names, or in ../shared/vectors next to the project. The fixtures are not
+part of this project: they are read as data and never copied. What the archive holds is run, whatever its file list.
 """
 
 import base64
