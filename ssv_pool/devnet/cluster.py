@@ -1,0 +1,155 @@
+"""Makes a cluster of operators from nothing: keys, key files, configurations, registrations on the chain."""
+
+import contextlib
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+
+from ssv_pool.crypto import operator_keys
+from ssv_pool.crypto.files import write_private
+from ssv_pool.crypto.key_file import write_key_file
+from ssv_pool.devnet.anvil import account_key
+from ssv_pool.devnet.config import DevnetConfig
+from ssv_pool.devnet.interop import interop_secret_key
+from ssv_pool.network.identity import load_or_create
+from ssv_pool.pool.keyshares import KeyShares, ShareOperator, split_key
+from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
+from ssv_pool.registry.contract import Registration, RegistryContract
+
+KEY_FILE_COST = 10_000
+"""PBKDF2 rounds of the devnet's key files: its keys live for minutes, and two cores encrypt thirteen of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorFiles:
+    """One operator's folder and addresses."""
+
+    operator_id: OperatorId
+    folder: Path
+    public_key: str
+    """Base64 text of the RSA key's PEM, as registered."""
+    p2p_port: int
+    api_port: int
+    metrics_port: int
+    peer_address: str
+    """Multiaddress with the peer id."""
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.folder / "operator.yaml"
+
+    @property
+    def log(self) -> Path:
+        """Where its processes write."""
+        return self.folder / "operator.log"
+
+    @property
+    def status_url(self) -> str:
+        """The node API's status page."""
+        return f"http://127.0.0.1:{self.api_port}/v1/node/status"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The deployed contract and who pays for the devnet's transactions."""
+
+    contract: RegistryContract
+    owner: LocalAccount
+
+
+def deploy_registry(chain_url: str) -> Registry:
+    """Compile and deploy the registry contract."""
+    w3 = Web3(HTTPProvider(chain_url))
+    owner: LocalAccount = Account.from_key(account_key(0))
+    return Registry(RegistryContract.deploy(w3, owner), owner)
+
+
+def make_operators(
+    config: DevnetConfig, folder: Path, registry: Registry, progress: Callable[[str], None]
+) -> list[OperatorFiles]:
+    """Make every operator's key files and register its public key on the chain by a transaction."""
+    progress("operators: making keys")
+    with _free_ports(3 * config.operators) as ports:
+        drafts = [_make_operator(folder / f"operator-{number + 1}", ports) for number in range(config.operators)]
+    progress("operators: registering on the chain")
+    ids = registry.contract.register_operators(registry.owner, [public_key for _, public_key, *_ in drafts])
+    return [OperatorFiles(operator_id, *draft) for operator_id, draft in zip(ids, drafts, strict=True)]
+
+
+def register_validators(
+    config: DevnetConfig, registry: Registry, operators: Sequence[OperatorFiles], progress: Callable[[str], None]
+) -> list[PublicKey]:
+    """Split the validators' keys among all operators and register them on the chain by transactions."""
+    progress(f"validators: splitting {config.validators} keys")
+    members = [
+        ShareOperator(files.operator_id, operator_keys.public_key_from_base64(files.public_key)) for files in operators
+    ]
+    owner = str(registry.owner.address)
+    nonce = registry.contract.owner_nonce(owner)
+    shares: list[KeyShares] = [
+        split_key(interop_secret_key(index), members, owner, nonce + index) for index in range(config.validators)
+    ]
+    progress("validators: registering on the chain")
+    registrations = [Registration(item.public_key, item.shares_data) for item in shares]
+    registry.contract.register_validators(registry.owner, registrations, shares[0].operator_ids)
+    return [item.public_key for item in shares]
+
+
+def write_configurations(
+    config: DevnetConfig, operators: Sequence[OperatorFiles], registry: Registry, chain_url: str, beacon_url: str
+) -> None:
+    """Write every operator's configuration file, as an operator would by hand."""
+    for files in operators:
+        content = {
+            "network": "devnet",
+            "data_dir": "data",
+            "operator": {"private_key_file": "encrypted_private_key.json", "password_file": "password.txt"},
+            "beacon": {"nodes": [beacon_url]},
+            "execution": {"nodes": [chain_url]},
+            "registry": {
+                "contract": registry.contract.address,
+                "first_block": registry.contract.first_block,
+                "poll_seconds": float(config.slot_seconds),
+            },
+            "p2p": {
+                "host": "127.0.0.1",
+                "tcp_port": files.p2p_port,
+                "peers": [other.peer_address for other in operators if other is not files],
+            },
+            "metrics_port": files.metrics_port,
+            "api_port": files.api_port,
+            "log": {"level": "INFO", "format": "console"},
+        }
+        files.config.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _make_operator(folder: Path, ports: Iterator[int]) -> tuple[Path, str, int, int, int, str]:
+    (folder / "data").mkdir(mode=0o700, parents=True)
+    password = secrets.token_urlsafe(24)
+    write_private(folder / "password.txt", password.encode() + b"\n")
+    key = operator_keys.generate()
+    public_key = write_key_file(folder / "encrypted_private_key.json", key, password, cost=KEY_FILE_COST)
+    identity = load_or_create(folder / "data" / "p2p.key")
+    p2p_port, api_port, metrics_port = next(ports), next(ports), next(ports)
+    address = f"/ip4/127.0.0.1/tcp/{p2p_port}/p2p/{identity.peer_id}"
+    return folder, public_key, p2p_port, api_port, metrics_port, address
+
+
+@contextlib.contextmanager
+def _free_ports(count: int) -> Iterator[Iterator[int]]:
+    """``count`` different free ports, held until all are taken so that none is given out twice."""
+    with contextlib.ExitStack() as stack:
+        held = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            held.append(listener.getsockname()[1])
+        yield iter(held)
