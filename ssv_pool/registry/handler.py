@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from sqlalchemy.orm import Session
 
 from ssv_pool.crypto import bls
+from ssv_pool.crypto.shamir import COMMITTEE_SIZES
+from ssv_pool.crypto.shares_data import SharesData, SharesDataError, registration_root
 from ssv_pool.protocol.types.ids import cluster_id
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
 from ssv_pool.registry.abi import AbiDecodeError
@@ -35,11 +36,7 @@ from ssv_pool.registry.events import (
 from ssv_pool.store import registry_changes as changes
 from ssv_pool.store.cursor import Block, EventRecord
 from ssv_pool.store.models import Operator
-from ssv_pool.store.records import ENCRYPTED_SHARE_BYTES, SHARE_KEY_BYTES
 from ssv_pool.store.registry import operator_with_key
-
-COMMITTEE_SIZES = (4, 7, 10, 13)
-"""3f + 1 for f = 1 to 4."""
 
 
 class Malformed(StrEnum):
@@ -156,18 +153,14 @@ class EventHandler:
         # First of all and whatever follows: all clients count every registration of an owner, good or bad.
         nonce = changes.take_nonce(session, event.owner)
         _check_operators(session, event.operator_ids)
-        count = len(event.operator_ids)
-        expected = bls.SIGNATURE_SIZE + count * (SHARE_KEY_BYTES + ENCRYPTED_SHARE_BYTES)
-        if len(event.shares) != expected:
-            raise MalformedEventError(
-                Malformed.SHARES_LENGTH,
-                f"shares have {len(event.shares)} bytes, expected {expected} for {count} operators",
-            )
+        try:
+            shares = SharesData.decode(event.shares, len(event.operator_ids))
+        except SharesDataError as error:
+            raise MalformedEventError(Malformed.SHARES_LENGTH, str(error)) from None
         key = event.public_key
         if not self._valid_key(key):
             raise MalformedEventError(Malformed.PUBLIC_KEY, f"validator 0x{_short(key)} is not a BLS public key")
-        signature, rest = event.shares[: bls.SIGNATURE_SIZE], event.shares[bls.SIGNATURE_SIZE :]
-        if not self._verify(key, registration_message(event.owner, nonce), signature):
+        if not self._verify(key, registration_root(event.owner, nonce), shares.signature):
             raise MalformedEventError(
                 Malformed.SIGNATURE,
                 f"validator 0x{key.hex()}: signature over owner {to_checksum_address(event.owner)} and nonce {nonce} "
@@ -183,18 +176,13 @@ class EventHandler:
                 public_key=PublicKey(key),
                 owner=event.owner,
                 operator_ids=event.operator_ids,
-                share_public_keys=rest[: count * SHARE_KEY_BYTES],
-                encrypted_shares=rest[count * SHARE_KEY_BYTES :],
+                share_public_keys=shares.share_public_keys,
+                encrypted_shares=shares.encrypted_shares,
                 block_number=block.number,
                 block_time=block.time,
             ),
         )
         return None
-
-
-def registration_message(owner: bytes, nonce: int) -> bytes:
-    """What a validator's key signs to be registered: keccak256 of ``<owner>:<nonce>``, the owner in EIP-55 text."""
-    return keccak(text=f"{to_checksum_address(owner)}:{nonce}")
 
 
 def _operator_added(session: Session, block: Block, event: OperatorAdded) -> None:
@@ -271,4 +259,4 @@ def _validator_exited(session: Session, block: Block, log: Log, event: Validator
 
 def _short(raw: bytes) -> str:
     """Hex of a public key; of anything longer only the beginning, since details are stored."""
-    return raw.hex() if len(raw) <= SHARE_KEY_BYTES else f"{raw[:SHARE_KEY_BYTES].hex()}… ({len(raw)} bytes)"
+    return raw.hex() if len(raw) <= bls.PUBLIC_KEY_SIZE else f"{raw[: bls.PUBLIC_KEY_SIZE].hex()}… ({len(raw)} bytes)"

@@ -28,9 +28,9 @@ class NewValidator:
     owner: bytes
     """Address, 20 bytes."""
     operator_ids: tuple[OperatorId, ...]
-    share_public_keys: bytes
+    share_public_keys: tuple[PublicKey, ...]
     """48 bytes each, in the order of ``operator_ids``."""
-    encrypted_shares: bytes
+    encrypted_shares: tuple[bytes, ...]
     """256 bytes each, in the order of ``operator_ids``."""
     block_number: int
     block_time: int
@@ -106,8 +106,8 @@ def add_validator(session: Session, new: NewValidator) -> None:
             cluster_id=cluster_id(new.owner, new.operator_ids),
             committee_id=committee,
             operator_ids=pack_ids(new.operator_ids),
-            share_public_keys=new.share_public_keys,
-            encrypted_shares=new.encrypted_shares,
+            share_public_keys=b"".join(new.share_public_keys),
+            encrypted_shares=b"".join(new.encrypted_shares),
             liquidated=False,
             registered_block=new.block_number,
             registered_time=new.block_time,
