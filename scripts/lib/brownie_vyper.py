@@ -1,0 +1,79 @@
+"""Runs Brownie 1.22 on Vyper 0.4 sources; `scripts/brownie` starts it with the command line arguments.
+
+Three things of Vyper 0.4 stop Brownie as shipped: the compiler's source map is an object where Brownie wants the
+string in it; modules that a contract imports must be in the compiler's input although Brownie passes only the files
+that changed; and a module alone has nearly no bytecode, which Brownie's program counter map cannot index.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from vyper.cli import vyper_json
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MIN_OPCODES = 8
+
+compile_json = vyper_json.compile_json
+
+
+def compile_for_brownie(request: dict[str, Any], *arguments: Any, **options: Any) -> dict[str, Any]:
+    """Compile what Brownie asked for, with all modules at hand, and answer in the form it knows."""
+    wanted = request["settings"]["outputSelection"]["*"]
+    modules = {
+        path.relative_to(ROOT).as_posix(): {"content": path.read_text()} for path in (ROOT / "contracts").rglob("*.vy")
+    }
+    answer = compile_json(
+        {
+            **request,
+            "sources": modules | request["sources"],
+            "settings": {**request["settings"], "outputSelection": dict.fromkeys(request["sources"], wanted)},
+        },
+        *arguments,
+        **options,
+    )
+    for contracts in answer.get("contracts", {}).values():
+        for contract in contracts.values():
+            for kind in ("bytecode", "deployedBytecode"):
+                code = contract.get("evm", {}).get(kind, {})
+                if isinstance(code.get("sourceMap"), dict):
+                    code["sourceMap"] = code["sourceMap"]["pc_pos_map_compressed"]
+                if len(code.get("opcodes", "").split()) < MIN_OPCODES:
+                    code["opcodes"] = ""
+    return answer
+
+
+def use_project_chain() -> None:
+    """Make this checkout's anvil, on a free port, the default network."""
+    from brownie._config import CONFIG
+
+    CONFIG.settings["networks"]["default"] = "anvil"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        CONFIG.networks["anvil"]["cmd_settings"]["port"] = free.getsockname()[1]
+    # Brownie knows a chain's kind by its command's first letters, so the program is found by name.
+    for folder in (ROOT / "node_modules" / "@foundry-rs").glob("anvil-*/bin"):
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def main() -> None:
+    """Run Brownie's command line."""
+    # Brownie keeps networks and deployments in its user's home folder: it gets a home of its own.
+    home = ROOT / ".brownie" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["HOME"] = str(home)
+    # It makes the folders of the project structure itself, but not their parents.
+    (ROOT / "build" / "brownie").mkdir(parents=True, exist_ok=True)
+    vyper_json.compile_json = compile_for_brownie
+
+    from brownie._cli.__main__ import main as brownie_main
+
+    use_project_chain()
+    sys.argv[0] = "brownie"
+    sys.exit(brownie_main())
+
+
+if __name__ == "__main__":
+    main()
