@@ -1,0 +1,11 @@
+"""Errors of the network package."""
+
+from ssv_pool.errors import SsvPoolError
+
+
+class NetworkError(SsvPoolError):
+    """The peer-to-peer network was asked for something it cannot do."""
+
+
+class FrameError(NetworkError):
+    """A peer's bytes break the framing rules; its connection is closed."""

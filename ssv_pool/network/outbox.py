@@ -1,0 +1,111 @@
+"""What waits to be sent to one peer."""
+
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from ssv_pool.network.frames import encode_varint
+
+MAX_ENTRIES = 1024
+"""RPCs waiting for one peer. The library's 32 lose messages in the first burst."""
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Bytes waiting for one peer: three messages of the largest size, or a thousand ordinary ones."""
+
+BATCH_BYTES = 128 * 1024
+"""Size in bytes up to which waiting RPCs are sent as one."""
+
+
+class Outbox:
+    """A bounded queue of encoded RPCs that leaves in batches.
+
+    Encoded RPCs can be joined: two protobuf messages end to end are their merge. So a queue becomes one frame, one
+    encryption and one system call, and a message for many peers is encoded once.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        batch_bytes: int = BATCH_BYTES,
+        is_known: Callable[[bytes], bool] = lambda _id: False,
+    ) -> None:
+        """Make an empty outbox.
+
+        Args:
+            max_entries: RPCs it takes.
+            max_bytes: bytes it takes.
+            batch_bytes: size up to which RPCs are joined.
+            is_known: whether the peer is known to have a message, asked when its turn comes.
+        """
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._batch_bytes = batch_bytes
+        self._is_known = is_known
+        self._control: deque[bytes] = deque()
+        self._messages: deque[tuple[bytes, bytes]] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._wake = trio.Event()
+        self.suppressed = 0
+        """Messages not sent because the peer had them by the time their turn came."""
+
+    def __len__(self) -> int:
+        return len(self._control) + len(self._messages)
+
+    def push_control(self, rpc: bytes) -> bool:
+        """Queue an encoded RPC without messages, ahead of all messages; False if there is no room."""
+        if not self._has_room(len(rpc)):
+            return False
+        self._control.append(rpc)
+        self._grew(len(rpc))
+        return True
+
+    def push_message(self, rpc: bytes, message_id: bytes = b"") -> bool:
+        """Queue an encoded RPC with one message (with its id) or several (without); False if there is no room."""
+        if not self._has_room(len(rpc)):
+            return False
+        self._messages.append((rpc, message_id))
+        self._grew(len(rpc))
+        return True
+
+    async def pop(self) -> bytes | None:
+        """Wait for the next frame, its length in front; None once the outbox is closed."""
+        while not self._closed:
+            batch = self._batch()
+            if batch:
+                return batch
+            self._wake = trio.Event()
+            await self._wake.wait()
+        return None
+
+    def close(self) -> None:
+        """Take and give nothing any more."""
+        self._closed = True
+        self._wake.set()
+
+    def _has_room(self, size: int) -> bool:
+        return not self._closed and len(self) < self._max_entries and self._bytes + size <= self._max_bytes
+
+    def _grew(self, size: int) -> None:
+        self._bytes += size
+        self._wake.set()
+
+    def _batch(self) -> bytes | None:
+        parts: list[bytes] = []
+        size = 0
+        while self._control and (not parts or size + len(self._control[0]) <= self._batch_bytes):
+            parts.append(self._control.popleft())
+            size += len(parts[-1])
+        while self._messages and (not parts or size + len(self._messages[0][0]) <= self._batch_bytes):
+            rpc, message_id = self._messages.popleft()
+            if message_id and self._is_known(message_id):
+                self.suppressed += 1
+                self._bytes -= len(rpc)
+                continue
+            parts.append(rpc)
+            size += len(rpc)
+        self._bytes -= size
+        return encode_varint(size) + b"".join(parts) if parts else None
