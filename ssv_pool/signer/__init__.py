@@ -1,0 +1,1 @@
+"""Share keys and slashing protection: the only place that makes validator signatures."""
