@@ -127,8 +127,10 @@ SAMPLE = Codec(Sample)
         ({"raw": "0xab c1"}, "Sample.raw: found '0xab c1', expected 0x and some bytes in hex"),
         (
             {"more": 1},
-            "Sample: found ['count', 'flag', 'label', 'more', 'raw'], "
-            "expected the keys ['count', 'flag', 'label', 'raw']",
+            (
+                "Sample: found ['count', 'flag', 'label', 'more', 'raw'], "
+                "expected the keys ['count', 'flag', 'label', 'raw']"
+            ),
         ),
     ],
 )

@@ -1,0 +1,24 @@
+"""What goes wrong between this program and a beacon node."""
+
+from ssv_pool.errors import UnavailableError
+
+MAX_DETAIL = 300
+"""Characters of a node's own error text that are kept."""
+
+
+class BeaconError(UnavailableError):
+    """A request to a beacon node failed, or its answer is not what the Beacon API says."""
+
+    def __init__(self, endpoint: str, status: int | None, message: str) -> None:
+        """Make an error.
+
+        Args:
+            endpoint: method and path.
+            status: HTTP status of the answer; None when none came.
+            message: what is wrong, one line.
+        """
+        self.endpoint = endpoint
+        self.status = status
+        self.message = " ".join(message.split())[:MAX_DETAIL]
+        answer = "no answer" if status is None else f"status {status}"
+        super().__init__(f"beacon node: {endpoint}: {answer}: {self.message}")
