@@ -44,7 +44,7 @@ def test_sizes():
             signed(partials, 1, msg_type=t.MsgType.PARTIAL_SIGNATURE),
         )
     ]
-    assert sizes == [132, 484, 1020, 1596, 1948, 7452, 7916, 164, 628]
+    assert sizes == [132, 484, 1020, 1596, 1948, 7452, 7916, 164, 516]
 
 
 def test_a_signed_prepare_byte_by_byte():
