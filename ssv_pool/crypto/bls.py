@@ -139,9 +139,9 @@ def is_identity(point: PointG2) -> bool:
 
 
 @lru_cache(maxsize=_CACHED_MESSAGES)
-def hash_point(message: bytes) -> PointG2:
+def hash_point(message: bytes, suite: bytes = SIGNATURE_SUITE) -> PointG2:
     """Hash a message to G2, remembering recent ones: many keys that sign one message share one hash."""
-    return BlstP2Element.hash_to_group(message, SIGNATURE_SUITE)
+    return BlstP2Element.hash_to_group(message, suite)
 
 
 def sign(secret: int, message: bytes) -> Signature:
