@@ -11,6 +11,7 @@ MESSAGE_VALIDATIONS = Counter(
 PEERS_CONNECTED = Gauge("ssv_p2p_peers_connected", "Configured peers that are connected.")
 GOSSIP_EVENTS = Gauge("ssv_p2p_gossip_events_count", "Counters of the gossip layer (drops, duplicates).", ("event",))
 QUEUE_DROPPED = Counter("ssv_node_queue_dropped_total", "Messages dropped because a committee's queue was full.")
+OUTBOX_DROPPED = Counter("ssv_node_outbox_dropped_total", "Results dropped because the broker was away for too long.")
 VALIDATORS = Gauge("ssv_validator_validators_per_status", "Own validators by status.", ("status",))
 DUTIES = Counter("ssv_duty_ended_total", "Duties by outcome and reason.", ("role", "outcome", "reason"))
 DUTIES_LATE = Counter("ssv_duty_dropped_total", "Commands to start a duty that came late or twice.", ("why",))
