@@ -1,0 +1,143 @@
+"""Command line: ``python -m ssv_pool.devnet.beacon``."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+import structlog
+from aiohttp import web
+
+from ssv_pool.devnet.beacon.api import application
+from ssv_pool.devnet.beacon.node import BeaconNode, NodeOptions
+from ssv_pool.devnet.beacon.simulated import DutyKind
+from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
+
+SHUTDOWN_SECONDS = 2.0
+"""How long open connections get when the node stops."""
+
+
+def parse_indices(text: str) -> frozenset[int]:
+    """Validator indices from a list of numbers and ranges: ``0-7,12``. Raises ConfigError."""
+    found: set[int] = set()
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise ConfigError(f"--external {part}: expected an index or a range like 0-7")
+        found.update(range(int(first), int(last if dash else first) + 1))
+    return frozenset(found)
+
+
+def parse_duties(text: str) -> frozenset[DutyKind]:
+    """Duty kinds from a comma list. Raises ConfigError."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    known = {kind.value: kind for kind in DutyKind}
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"--external-duties {unknown[0]}: expected some of {', '.join(known)}")
+    return frozenset(known[name] for name in names)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="TCP port; 0 takes a free one.")
+@click.option("--genesis-time", type=int, help="Start of slot 0, seconds since the UNIX epoch.")
+@click.option("--genesis-delay", default=2, show_default=True, help="Seconds from now to genesis, if no time is given.")
+@click.option("--slot-ms", default=4000, show_default=True, help="Length of a slot, a multiple of 1000.")
+@click.option("--validators", default=64, show_default=True, help="Validators at genesis, with interop keys.")
+@click.option("--external", default="", help="Validators that outside clients run: 0-7,12.")
+@click.option(
+    "--external-duties", default="attest", show_default=True, help="What they do there: attest, propose, sync."
+)
+@click.option("--record", type=click.Path(path_type=Path), help="Append every validly signed attestation to this file.")
+@click.option("--log-file", type=click.Path(path_type=Path), help="Log there instead of standard error.")
+def main(
+    host: str,
+    port: int,
+    genesis_time: int | None,
+    genesis_delay: int,
+    slot_ms: int,
+    validators: int,
+    external: str,
+    external_duties: str,
+    record: Path | None,
+    log_file: Path | None,
+) -> None:
+    """Run a beacon node for development until SIGTERM or SIGINT.
+
+    When it listens, it prints one line of JSON: {"port": …, "genesis_time": …}.
+    """
+    try:
+        _configure_log(log_file)
+        options = NodeOptions(
+            genesis_time=genesis_time if genesis_time is not None else int(time.time()) + genesis_delay,
+            slot_duration_ms=slot_ms,
+            validators=validators,
+            external=parse_indices(external),
+            external_duties=parse_duties(external_duties),
+            record=record,
+        )
+        asyncio.run(serve(options, host, port))
+    except SsvPoolError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+async def serve(options: NodeOptions, host: str, port: int) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: options that no chain can have.
+        UnavailableError: the port is taken.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        node = BeaconNode(options)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    runner = web.AppRunner(application(node), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise UnavailableError(f"port {port} on {host}: cannot listen ({error.strerror})") from error
+        print(json.dumps({"port": runner.addresses[0][1], "genesis_time": options.genesis_time}), flush=True)  # noqa: T201
+        await _run_until(node, stop)
+    finally:
+        node.close()
+        await runner.cleanup()
+
+
+async def _run_until(node: BeaconNode, stop: asyncio.Event) -> None:
+    work = asyncio.create_task(node.run())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if work.done():
+        work.result()
+    work.cancel()
+
+
+def _configure_log(path: Path | None) -> None:
+    """One JSON line per event."""
+    file = path.open("a", encoding="utf-8", buffering=1) if path is not None else sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=file),
+    )
+
+
+if __name__ == "__main__":
+    main()

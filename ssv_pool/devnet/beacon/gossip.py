@@ -1,0 +1,152 @@
+"""The gate through which attestations come in: signatures, the specification's gossip rules, the FFG source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssv_pool.devnet.beacon.chain import Chain
+from ssv_pool.devnet.beacon.codec import to_json
+from ssv_pool.devnet.beacon.pool import AttestationPool
+from ssv_pool.devnet.beacon.record import AttestationRecord, RecordEntry
+
+ACCEPTED = "accepted"
+DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one attestation."""
+
+    text: str
+    """``accepted``, ``duplicate`` (this very vote is known), ``ignored: …`` or ``rejected: …``."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the sender is to be told of a failure."""
+        return self.text not in (ACCEPTED, DUPLICATE)
+
+
+class AttestationGate:
+    """Checks attestations from outside and hands the good ones to the pool and to fork choice."""
+
+    def __init__(self, chain: Chain, pool: AttestationPool, record: AttestationRecord) -> None:
+        self._chain = chain
+        self._spec = chain.spec
+        self._pool = pool
+        self._record = record
+        self._votes: dict[tuple[int, int], bytes] = {}
+
+    def submit(self, attestations: Sequence[Any]) -> list[Verdict]:
+        """Check SingleAttestations and take in the good ones; one verdict each, in order."""
+        self._chain.tick()
+        received = self._chain.clock.now()
+        roots = [bytes(attestation.data.hash_tree_root()) for attestation in attestations]
+        signed = self._check_signatures(attestations, roots)
+        verdicts = []
+        entries = []
+        for attestation, root, valid in zip(attestations, roots, signed, strict=True):
+            verdict = self._judge(attestation, root) if valid else Verdict("rejected: invalid attestation signature")
+            verdicts.append(verdict)
+            if valid:
+                entries.append(
+                    RecordEntry(
+                        validator_index=int(attestation.attester_index),
+                        slot=int(attestation.data.slot),
+                        source_epoch=int(attestation.data.source.epoch),
+                        target_epoch=int(attestation.data.target.epoch),
+                        data_root="0x" + root.hex(),
+                        received=received,
+                        verdict=verdict.text,
+                    )
+                )
+        self._record.write(entries)
+        return verdicts
+
+    def accept_own(
+        self, data: Any, committee_index: int, members: Sequence[int], places: frozenset[int], signature: bytes
+    ) -> None:
+        """Take in the vote of validators this node runs itself."""
+        spec = self._spec
+        voters = [members[place] for place in sorted(places)]
+        root = bytes(data.hash_tree_root())
+        for voter in voters:
+            self._votes[voter, int(data.target.epoch)] = root
+            self._chain.seen.attestation_validator_epochs.add((spec.ValidatorIndex(voter), data.target.epoch))
+        self._pool.add(data, committee_index, members, places, signature)
+        self._chain.add_vote(data, voters)
+
+    def is_live(self, validator_index: int, epoch: int) -> bool:
+        """Whether an attestation of the validator for ``epoch`` was taken in."""
+        return (validator_index, epoch) in self._votes
+
+    def prune(self, first_epoch: int) -> None:
+        """Forget who voted in epochs before ``first_epoch``."""
+        self._votes = {key: root for key, root in self._votes.items() if key[1] >= first_epoch}
+
+    def _check_signatures(self, attestations: Sequence[Any], roots: Sequence[bytes]) -> list[bool]:
+        """Whether each is signed by the validator it names; same-data signatures are checked together."""
+        columns = self._chain.fast.columns.of(self._chain.current_state())
+        groups: dict[bytes, list[int]] = {}
+        for place, attestation in enumerate(attestations):
+            if int(attestation.attester_index) < len(columns):
+                groups.setdefault(roots[place], []).append(place)
+        valid = [False] * len(attestations)
+        for places in groups.values():
+            message = self._signing_root(attestations[places[0]].data)
+            pubkeys = [columns.pubkeys[int(attestations[place].attester_index)] for place in places]
+            signatures = [bytes(attestations[place].signature) for place in places]
+            results = self._chain.fast.signatures.verify_each(pubkeys, message, signatures)
+            for place, result in zip(places, results, strict=True):
+                valid[place] = result
+        return valid
+
+    def _signing_root(self, data: Any) -> bytes:
+        spec = self._spec
+        domain = spec.get_domain(self._chain.current_state(), spec.DOMAIN_BEACON_ATTESTER, data.target.epoch)
+        return bytes(spec.compute_signing_root(data, domain))
+
+    def _judge(self, attestation: Any, root: bytes) -> Verdict:
+        """The gossip rules and the FFG source for one attestation whose signature is good."""
+        spec, chain = self._spec, self._chain
+        data = attestation.data
+        key = (int(attestation.attester_index), int(data.target.epoch))
+        if self._votes.get(key) == root:
+            return Verdict(DUPLICATE)
+        try:
+            self._check_rules(attestation)
+        except spec.GossipIgnore as error:
+            return Verdict(f"ignored: {error}")
+        except spec.GossipReject as error:
+            return Verdict(f"rejected: {error}")
+        members = spec.get_beacon_committee(chain.current_state(), data.slot, attestation.committee_index)
+        place = list(members).index(attestation.attester_index)
+        indices = [int(member) for member in members]
+        signature = bytes(attestation.signature)
+        self._votes[key] = root
+        self._pool.add(data, int(attestation.committee_index), indices, frozenset({place}), signature)
+        chain.add_vote(data, [key[0]])
+        if chain.events.wanted("single_attestation"):
+            chain.events.emit("single_attestation", to_json(attestation))
+        return Verdict(ACCEPTED)
+
+    def _check_rules(self, attestation: Any) -> None:
+        """Raise the specification's GossipIgnore or GossipReject for an attestation that must not pass."""
+        spec, chain = self._spec, self._chain
+        data = attestation.data
+        state = chain.current_state()
+        current = chain.clock.epoch()
+        # One epoch ahead is left to the rules, which allow for clocks that differ.
+        if not current - 1 <= int(data.target.epoch) <= current + 1:
+            raise spec.GossipIgnore("attestation epoch is not current or previous epoch")
+        per_slot = spec.get_committee_count_per_slot(state, data.target.epoch)
+        if attestation.committee_index >= per_slot:
+            raise spec.GossipReject("committee index out of range")
+        subnet = spec.compute_subnet_for_attestation(per_slot, data.slot, attestation.committee_index)
+        now = spec.Uint64(chain.clock.now_ms())
+        spec.validate_beacon_attestation_gossip(chain.seen, chain.store, state, attestation, now, spec.SubnetID(subnet))
+        # Gossip leaves the FFG source to block processing; a vote that no block can hold is refused here.
+        spec.store_target_checkpoint_state(chain.store, data.target)
+        justified = chain.store.checkpoint_states[data.target].current_justified_checkpoint
+        if data.source != justified:
+            chain.seen.attestation_validator_epochs.discard((attestation.attester_index, data.target.epoch))
+            raise spec.GossipReject("source is not the justified checkpoint of the target")

@@ -1,0 +1,135 @@
+"""Wires the parts and drives them by the clock: propose at the start of a slot, attest a third into it."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ssv_pool.devnet.beacon.chain import BlockRefusedError, Chain
+from ssv_pool.devnet.beacon.clock import SlotClock
+from ssv_pool.devnet.beacon.events import EventBroker
+from ssv_pool.devnet.beacon.genesis import development_spec, genesis_state, interop_public_keys
+from ssv_pool.devnet.beacon.gossip import AttestationGate
+from ssv_pool.devnet.beacon.pool import AttestationPool
+from ssv_pool.devnet.beacon.production import BlockBuilder
+from ssv_pool.devnet.beacon.record import AttestationRecord
+from ssv_pool.devnet.beacon.simulated import DutyKind, SimulatedValidators
+
+KEPT_ATTESTATION_EPOCHS = 2
+"""Epochs for which attestations stay in the pool: the current and the previous may go into blocks."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """What kind of chain the node runs."""
+
+    genesis_time: int
+    """Start of slot 0, whole seconds since the UNIX epoch; may be in the future."""
+    slot_duration_ms: int = 4000
+    """Length of a slot in milliseconds, a multiple of 1000."""
+    validators: int = 64
+    """Validators at genesis, all with interop keys."""
+    external: frozenset[int] = frozenset()
+    """Indices of validators that outside clients run."""
+    external_duties: frozenset[DutyKind] = frozenset({DutyKind.ATTEST})
+    """The duties that outside clients do for them."""
+    record: Path | None = None
+    """File to which every validly signed attestation from outside is appended."""
+    history_slots: int = 8192
+    """Blocks older than this many slots are forgotten."""
+
+
+class BeaconNode:
+    """A beacon chain and the validators that keep it going."""
+
+    def __init__(self, options: NodeOptions, now: Callable[[], float] = time.time) -> None:
+        """Make the genesis state. Raises ValueError for options that no chain can have."""
+        fast = development_spec(options.slot_duration_ms, options.genesis_time)
+        self.options = options
+        self.spec: Any = fast.spec
+        self.clock = SlotClock(options.genesis_time, options.slot_duration_ms, int(self.spec.SLOTS_PER_EPOCH), now)
+        if options.validators < self.clock.slots_per_epoch:
+            raise ValueError(f"{options.validators} validators: expected at least {self.clock.slots_per_epoch}")
+        if unknown := sorted(index for index in options.external if not 0 <= index < options.validators):
+            raise ValueError(f"external validators {unknown}: expected indices below {options.validators}")
+        keys = interop_public_keys(fast, options.validators)
+        self.events = EventBroker()
+        genesis = genesis_state(self.spec, keys, options.genesis_time)
+        self.chain = Chain(fast, genesis, self.clock, self.events, options.history_slots)
+        self.record = AttestationRecord(options.record)
+        self.pool = AttestationPool(self.spec, fast.signatures.module)
+        self.gate = AttestationGate(self.chain, self.pool, self.record)
+        self.builder = BlockBuilder(self.chain, self.pool)
+        self.simulated = SimulatedValidators(self.chain, self.gate, options.external, options.external_duties)
+        self._log = structlog.get_logger("beacon")
+
+    async def run(self) -> None:
+        """Do each slot's work at its time, until cancelled."""
+        # The genesis block is slot 0's block: nobody proposes there.
+        slot = self.clock.slot() if self.clock.started() else 0
+        attestation_due = int(self.spec.get_attestation_due_ms())
+        while True:
+            await self.clock.sleep_until(self.clock.instant(slot))
+            if slot > 0:
+                self._guarded(self.propose, slot)
+            await self.clock.sleep_until(self.clock.instant(slot, attestation_due))
+            for committee in range(self._committees_at(slot)):
+                self._guarded(self.simulated.attest, slot, committee)
+                await self.clock.sleep_until(self.clock.now() + 0.001)  # requests come first
+            self._log_slot(slot)
+            await self.clock.sleep_until(self.clock.instant(slot, self.options.slot_duration_ms * 5 // 6))
+            self._guarded(self.prepare, slot + 1)
+            slot = max(slot + 1, self.clock.slot())  # after a pause of the machine, go on in the present
+
+    def propose(self, slot: int) -> None:
+        """Make and import the block of ``slot`` if its proposer is run here."""
+        self.chain.tick()
+        state = self.chain.state_at(slot)
+        proposer = int(self.spec.get_beacon_proposer_index(state))
+        if not self.simulated.runs(proposer, DutyKind.PROPOSE):
+            return
+        reveal = self.simulated.randao_reveal(state, slot, proposer)
+        block = self.builder.build(slot, reveal, self.simulated.sync_aggregate(state), b"ssv-pool devnet")
+        self.chain.import_block(self.simulated.sign_block(state, block))
+
+    def prepare(self, slot: int) -> None:
+        """Compute the state of the coming ``slot`` ahead of time and forget what is too old."""
+        self.chain.tick()
+        self.chain.state_at(slot)
+        epoch = slot // self.clock.slots_per_epoch
+        self.pool.prune((epoch - KEPT_ATTESTATION_EPOCHS) * self.clock.slots_per_epoch)
+        self.gate.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
+
+    def close(self) -> None:
+        """End subscriptions and close the record."""
+        self.events.close()
+        self.record.close()
+
+    def _committees_at(self, slot: int) -> int:
+        self.chain.tick()
+        epoch = self.spec.compute_epoch_at_slot(self.spec.Slot(slot))
+        return int(self.spec.get_committee_count_per_slot(self.chain.current_state(), epoch))
+
+    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Do one piece of a slot's work; the chain goes on without it if it fails."""
+        try:
+            work(*arguments)
+        except (AssertionError, BlockRefusedError) as error:
+            self._log.warning("slot work refused", work=work.__name__, arguments=arguments, reason=str(error))
+        except Exception:  # noqa: BLE001 - whatever it is, it is in the log with its trace, and the chain must go on
+            self._log.exception("slot work failed", work=work.__name__, arguments=arguments)
+
+    def _log_slot(self, slot: int) -> None:
+        head = self.chain.history.head
+        store = self.chain.store
+        self._log.info(
+            "slot",
+            slot=slot,
+            head=head.slot,
+            justified=int(store.justified_checkpoint.epoch),
+            finalized=int(store.finalized_checkpoint.epoch),
+            pool=len(self.pool),
+        )
