@@ -14,6 +14,7 @@ from ssv_pool.protocol.types.primitives import (
     CommitteeId,
     MessageId,
     OperatorId,
+    Root,
     Round,
     Signature,
     Slot,
@@ -35,6 +36,8 @@ class TimerKind(enum.Enum):
     """A QBFT round runs out."""
     DEADLINE = "deadline"
     """The duty's result is worth nothing any more."""
+    CONTINUE = "continue"
+    """Work was put off so that a message could leave first: come back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Reason(enum.Enum):
     """It completed."""
     EXPIRED = "expired"
     """It reached the core after its deadline."""
+    OVERLOADED = "overloaded"
+    """Too many duties of the committee were running."""
     INVALID_DUTY = "invalid_duty"
     """The duty contradicts itself: another slot, an unknown kind of duty."""
     NO_SHARES = "no_shares"
@@ -253,6 +258,32 @@ class SubmitAttestations:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedSyncCommitteeMessage:
+    """One validator's sync committee message with its whole signature."""
+
+    validator_index: ValidatorIndex
+    """The member of the sync committee."""
+    block_root: Root
+    """The head it votes for, 32 bytes: what was signed."""
+    signature: Signature
+    """The rebuilt and verified signature, 96 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitSyncCommitteeMessages:
+    """Hand these sync committee messages to the own beacon node, in one batch."""
+
+    slot: Slot
+    """The slot voted in."""
+    messages: tuple[SignedSyncCommitteeMessage, ...]
+    """The messages, in the duty's order."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
 class DutyEnded:
     """A duty ended; comes exactly once for each that was begun or refused, never for a repeat."""
 
@@ -274,5 +305,5 @@ class Rejected:
     """Who signed the refused message; empty for events that are no messages."""
 
 
-Effect = Broadcast | ArmTimer | AskBeacon | SubmitAttestations | DutyEnded | Rejected
+Effect = Broadcast | ArmTimer | AskBeacon | SubmitAttestations | SubmitSyncCommitteeMessages | DutyEnded | Rejected
 """Everything the core can ask for."""

@@ -1,0 +1,530 @@
+"""What all duty runners share (PROTOCOL: common machinery).
+
+A runner does one duty at a time in up to three phases: it collects partial signatures it needs beforehand, lets the
+committee decide a value, and collects the partial signatures over what was decided. A role's own file says what is
+signed, what a valid value is, and what becomes of the rebuilt signatures.
+
+Methods raise ProtocolError for what they refuse, with the specification's codes; the committee object that owns the
+runner turns these into effects. What a runner wants done goes into its outbox.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ssv_pool.protocol.chain import BeaconChain
+from ssv_pool.protocol.events import NO_ROUND, ArmTimer, DutyEnded, Effect, Outcome, Reason, TimerKey, TimerKind
+from ssv_pool.protocol.forks import ProtocolFork
+from ssv_pool.protocol.ports import OperatorKeys, Reconstruction, ShareSigner, SlashableError, ThresholdScheme
+from ssv_pool.protocol.qbft import Context, Controller, Instance, ProcessingMessage, RoundTimings
+from ssv_pool.protocol.runners.partials import PartialSignatureContainer
+from ssv_pool.protocol.runners.story import DutyStory
+from ssv_pool.protocol.types.beacon import compute_domain
+from ssv_pool.protocol.types.duties import CommitteeDuty, ValidatorDuty
+from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
+from ssv_pool.protocol.types.messages import SignedSSVMessage, SSVMessage
+from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
+from ssv_pool.protocol.types.primitives import (
+    Domain,
+    MessageId,
+    PublicKey,
+    Root,
+    Round,
+    Signature,
+    Slot,
+    ValidatorIndex,
+)
+from ssv_pool.protocol.types.roles import MsgType, QBFTMessageType, RunnerRole
+from ssv_pool.protocol.types.share import CommitteeMember, Share
+
+STORED_INSTANCES = 2
+"""How many instances a runner's controller keeps (Go client)."""
+
+_VALUE_CHECK_CODES = frozenset(
+    {
+        ErrorCode.DECODE_BEACON_VOTE,
+        ErrorCode.ATTESTATION_SOURCE_NOT_LESS_THAN_TARGET,
+        ErrorCode.CHECKPOINT_MISMATCH,
+        ErrorCode.SLASHABLE_ATTESTATION,
+        ErrorCode.QBFT_VALUE_INVALID,
+    }
+)
+"""Codes of a proposal whose value is what is wrong with it."""
+
+
+class Outbox(Protocol):
+    """Takes what a runner wants done."""
+
+    def broadcast(self, message: SignedSSVMessage) -> None:
+        """Send a message to the committee, this operator included."""
+        ...
+
+    def emit(self, effect: Effect) -> None:
+        """Have any other effect done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all runners of a committee are given."""
+
+    fork: ProtocolFork
+    """The fork of the duty's slot."""
+    chain: BeaconChain
+    """The beacon chain's constants and slot arithmetic."""
+    keys: OperatorKeys
+    """RSA keys of the operators."""
+    signer: ShareSigner
+    """Signs with this operator's shares."""
+    threshold: ThresholdScheme
+    """Rebuilds and checks BLS signatures."""
+    timings: RoundTimings
+    """Lengths of QBFT rounds."""
+    clock: Callable[[], float]
+    """Where the times of steps come from, seconds since the UNIX epoch."""
+
+
+Duty = CommitteeDuty | ValidatorDuty
+"""What a runner can be started with."""
+
+
+@dataclass(slots=True)
+class RunnerState:
+    """What a runner knows of the duty it does, field by field as the specification has it."""
+
+    duty: Duty
+    """The duty it was started with."""
+    pre_consensus: PartialSignatureContainer
+    """Partial signatures needed before consensus."""
+    post_consensus: PartialSignatureContainer
+    """Partial signatures over what was decided."""
+    instance: Instance | None = None
+    """The consensus instance of this duty."""
+    decided_value: bytes = b""
+    """What was decided, empty before."""
+    finished: bool = False
+    """Everything was submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One signature to be: a validator and what is signed."""
+
+    index: ValidatorIndex
+    """The validator."""
+    root: Root
+    """The signing root, 32 bytes."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What came of rebuilding signatures."""
+
+    signatures: dict[Pair, Signature] = field(default_factory=dict)
+    """The ones that verified."""
+    failed: list[Pair] = field(default_factory=list)
+    """The others."""
+
+
+class Runner(ABC):
+    """A duty runner; see the module's text."""
+
+    role: RunnerRole
+    """Which role it is."""
+
+    def __init__(
+        self,
+        services: Services,
+        member: CommitteeMember,
+        shares: Mapping[ValidatorIndex, Share],
+        identifier: MessageId,
+        outbox: Outbox,
+    ) -> None:
+        """Make a runner that has not started.
+
+        Args:
+            services: what all runners are given.
+            member: this operator in its committee.
+            shares: the shares it does duties for, by validator index.
+            identifier: message id of its messages, 56 bytes.
+            outbox: takes its effects.
+        """
+        self.services = services
+        self.member = member
+        self.shares = dict(shares)
+        self.identifier = identifier
+        self.outbox = outbox
+        self.state: RunnerState | None = None
+        self.story = DutyStory("", self.role, Slot(0), member)
+        self.deadline = 0.0
+        self.ended = False
+        """Whether DutyEnded was emitted."""
+        self.dropped_partials = 0
+        """How many partial signatures were found invalid."""
+        context = Context(
+            member=member,
+            identifier=identifier,
+            keys=services.keys,
+            leader=lambda height, round_: services.fork.leader(member.operator_ids, height, round_),
+            check_value=self.check_value,
+            output=self,
+        )
+        self.controller = Controller(context, STORED_INSTANCES)
+
+    @abstractmethod
+    def execute(self) -> None:
+        """Begin the duty in ``state``: sign what is needed beforehand, or decide at once. Raises ProtocolError."""
+
+    @abstractmethod
+    def check_value(self, value: bytes) -> None:
+        """The role's value check. Raises ProtocolError."""
+
+    @abstractmethod
+    def on_decided(self, value: bytes) -> None:
+        """Sign what was decided and broadcast the partial signatures. Raises SlashableError."""
+
+    @abstractmethod
+    def on_post_consensus_quorum(self, roots: Sequence[Root]) -> None:
+        """A quorum signed these roots for at least one validator each. Raises ProtocolError."""
+
+    @abstractmethod
+    def round_deadline(self, slot: Slot, round_: Round) -> float:
+        """When a round of this role ends, seconds since the UNIX epoch."""
+
+    @abstractmethod
+    def expected_signatures(self) -> int:
+        """How many signatures the duty asks for."""
+
+    @abstractmethod
+    def completed_signatures(self) -> int:
+        """How many of them have been rebuilt."""
+
+    def process_pre_consensus(self, signed: SignedSSVMessage, partials: PartialSignatureMessages) -> None:
+        """Take partial signatures from before consensus. Roles that need some override this. Raises ProtocolError."""
+        raise ProtocolError(
+            f"the {self.role.name.lower()} role has no signatures before consensus, "
+            f"operator {signed.operator_ids[0]} sent type {partials.type}"
+        )
+
+    def start(self, duty: Duty, story: DutyStory, deadline: float) -> None:
+        """Begin a duty in place of the one before.
+
+        Args:
+            duty: the duty.
+            story: its story so far.
+            deadline: when its result is worth nothing any more.
+
+        Raises:
+            ProtocolError: DUTY_ALREADY_PASSED, or what the first step says.
+        """
+        if self.controller.height != 0 and self.controller.height >= duty.slot:
+            raise ProtocolError(
+                f"the duty of slot {duty.slot} has passed: the runner is at {self.controller.height}",
+                ErrorCode.DUTY_ALREADY_PASSED,
+            )
+        limit = self.services.fork.max_partial_messages
+        self.state = RunnerState(
+            duty,
+            PartialSignatureContainer(self.member.quorum, limit),
+            PartialSignatureContainer(self.member.quorum, limit),
+        )
+        self.story = story
+        self.deadline = deadline
+        self.ended = False
+        self.dropped_partials = 0
+        self.outbox.emit(ArmTimer(self._timer(duty.slot, TimerKind.DEADLINE), deadline))
+        self.execute()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has a duty that is not finished."""
+        return self.state is not None and not self.state.finished
+
+    @property
+    def awaits_signatures(self) -> bool:
+        """Whether a value is decided and partial signatures are what is missing."""
+        return self.state is not None and not self.state.finished and bool(self.state.decided_value)
+
+    @property
+    def stage(self) -> tuple[object, ...]:
+        """Changes whenever a message that came too early may have become timely."""
+        if self.state is None:
+            return ()
+        instance = self.state.instance
+        if instance is None:
+            return (self.state.finished,)
+        proposal = instance.state.accepted_proposal
+        return (
+            self.state.finished,
+            instance.state.round,
+            None if proposal is None else proposal.content.root,
+            instance.state.decided,
+            self.state.decided_value,
+        )
+
+    def decide(self, slot: Slot, value: bytes) -> None:
+        """Have the committee decide, with ``value`` as the own proposal. Raises ProtocolError of the value check."""
+        state = self._running_state()
+        self.story.reach("consensus_started", self.services.clock())
+        state.instance = self.controller.start(slot, value)
+
+    def process_consensus(self, message: ProcessingMessage) -> None:
+        """Take one consensus message, its signatures verified. Raises ProtocolError."""
+        running = self.state if self.running else None
+        if running is not None and running.instance is not None and running.instance.state.decided:
+            raise ProtocolError(
+                "consensus of this duty has finished", ErrorCode.SKIP_CONSENSUS_MESSAGE_AS_CONSENSUS_HAS_FINISHED
+            )
+        try:
+            decided = self.controller.process_decoded(message)
+        except ProtocolError as error:
+            is_proposal = message.content.msg_type == QBFTMessageType.PROPOSAL
+            if is_proposal and error.outermost_code in _VALUE_CHECK_CODES:
+                self.story.proposal_refused = f"operator {message.signers[0]}: {error}"
+            raise
+        if running is None:
+            return
+        self._note_progress(running)
+        if decided is None:
+            return
+        if running.instance is None or message.content.height != running.instance.state.height:
+            raise ProtocolError(
+                f"height {message.content.height} was decided, which is not what this duty waits for",
+                ErrorCode.DECIDED_WRONG_INSTANCE,
+            )
+        self.story.hear(decided.operator_ids)
+        try:
+            self.check_value(decided.full_data)
+        except ProtocolError as error:
+            self.end(Outcome.FAILED, Reason.DECIDED_VALUE_REFUSED, str(error))
+            raise
+        running.decided_value = decided.full_data
+        try:
+            self.on_decided(decided.full_data)
+        except SlashableError as error:
+            self.end(Outcome.FAILED, Reason.SIGNING_REFUSED, str(error))
+            raise ProtocolError(f"signing was refused: {error}", ErrorCode.SLASHABLE_ATTESTATION) from error
+
+    def process_post_consensus(self, partials: PartialSignatureMessages) -> None:
+        """Take one operator's partial signatures over what was decided. Raises ProtocolError."""
+        state = self._running_state()
+        if not state.decided_value:
+            raise ProtocolError("no value was decided yet", ErrorCode.NO_DECIDED_VALUE)
+        if state.instance is None:
+            raise ProtocolError("consensus has not begun", ErrorCode.NO_RUNNING_CONSENSUS_INSTANCE)
+        if not state.instance.state.decided:
+            raise ProtocolError("consensus has not ended", ErrorCode.CONSENSUS_INSTANCE_NOT_DECIDED)
+        self.check_post_consensus(partials)
+        roots = self.add_partials(state.post_consensus, partials.messages)
+        if roots:
+            self.on_post_consensus_quorum(roots)
+
+    def check_post_consensus(self, partials: PartialSignatureMessages) -> None:
+        """What a post-consensus message has to be; roles that know its roots exactly add to this."""
+        self.check_partials(partials, self._running_state().duty.slot)
+
+    def time_out(self, round_: Round) -> None:
+        """A round's timer ran out. Raises ProtocolError."""
+        if self.state is not None and not self.ended:
+            self.controller.time_out(self.state.duty.slot, round_)
+
+    def forget(self, indices: Sequence[ValidatorIndex]) -> None:
+        """Do nothing more for these validators: they left the registry."""
+        for index in indices:
+            self.shares.pop(index, None)
+
+    def expire(self) -> None:
+        """The deadline has come: end the duty, with what hindered it."""
+        if self.ended or self.state is None:
+            return
+        self.end(Outcome.FAILED, *self._hindrance(self.state))
+
+    def end(self, outcome: Outcome, reason: Reason, detail: str) -> None:
+        """Emit the duty's end, once."""
+        if self.ended or self.state is None:
+            return
+        self.ended = True
+        instance = self.state.instance
+        self.outbox.emit(
+            DutyEnded(
+                self.story.record(
+                    outcome,
+                    reason,
+                    detail,
+                    NO_ROUND if instance is None else instance.state.round,
+                    self.expected_signatures(),
+                    self.completed_signatures(),
+                )
+            )
+        )
+
+    def finish(self) -> None:
+        """Everything was submitted."""
+        self._running_state().finished = True
+        self.end(Outcome.COMPLETED, Reason.NONE, "")
+
+    def broadcast(self, message: SignedSSVMessage) -> None:
+        """Send a message to the committee (the consensus instance's output)."""
+        self.outbox.broadcast(message)
+
+    def arm_round_timer(self, height: Slot, round_: Round) -> None:
+        """Arm the timer of a round (the consensus instance's output)."""
+        self.outbox.emit(ArmTimer(self._timer(height, TimerKind.ROUND, round_), self.round_deadline(height, round_)))
+
+    def broadcast_partials(self, partials: PartialSignatureMessages) -> None:
+        """Sign a message with own partial signatures and send it."""
+        message = SSVMessage(MsgType.PARTIAL_SIGNATURE, self.identifier, partials.encode())
+        signature = self.services.keys.sign(message.encode())
+        self.outbox.broadcast(SignedSSVMessage((signature,), (self.member.operator_id,), message))
+
+    def domain(self, domain_type: bytes, slot: Slot) -> Domain:
+        """The beacon chain's signature domain of a type in the fork of a slot."""
+        chain = self.services.chain
+        version = chain.fork_at(chain.epoch_of(slot)).version
+        return compute_domain(domain_type, version, chain.genesis_validators_root)
+
+    def check_partials(self, partials: PartialSignatureMessages, slot: Slot) -> None:
+        """Rules for all partial signature messages (spec: validate for slot). Raises ProtocolError."""
+        partials.validate()
+        if partials.slot < slot:
+            raise ProtocolError(
+                f"partial signatures of slot {partials.slot}, expected {slot}",
+                ErrorCode.PARTIAL_SIG_MESSAGE_INVALID_SLOT,
+            )
+        if partials.slot > slot:
+            raise ProtocolError(
+                f"partial signatures of slot {partials.slot}, expected {slot}",
+                ErrorCode.PARTIAL_SIG_MESSAGE_FUTURE_SLOT,
+            )
+        if self.member.operator(partials.messages[0].signer) is None:
+            raise ProtocolError(f"unknown signer {partials.messages[0].signer}")
+
+    def add_partials(
+        self, container: PartialSignatureContainer, messages: Sequence[PartialSignatureMessage]
+    ) -> list[Root]:
+        """Store partial signatures.
+
+        They are not verified: the rebuilt signature is. Only where an operator sends a second, different signature for
+        the same thing, the two are checked, and a valid one stays.
+
+        Returns:
+            The roots that thereby got a quorum for some validator, each once, in order.
+        """
+        self._settle_conflicts(container, messages)
+        newly_quorate: dict[Root, None] = {}
+        for signature, root, signer, index in messages:
+            had_quorum = container.has_quorum(index, root)
+            container.add(index, root, signer, signature)
+            if not had_quorum and container.has_quorum(index, root):
+                newly_quorate[root] = None
+        return list(newly_quorate)
+
+    def rebuild(
+        self, container: PartialSignatureContainer, pairs: Sequence[Pair], newly_quorate: Sequence[Root]
+    ) -> Rebuilt:
+        """Rebuild the signatures of many pairs in one batch; where one fails, find and drop its bad parts.
+
+        Args:
+            container: where the partial signatures are; each pair has a quorum there.
+            pairs: what to rebuild; each validator has a share.
+            newly_quorate: the roots that just got a quorum: a failing validator's parts are checked for all of them.
+        """
+        rebuilt = Rebuilt()
+        items = [
+            Reconstruction(
+                self.shares[pair.index].validator_pubkey, pair.root, dict(container.partials(pair.index, pair.root))
+            )
+            for pair in pairs
+        ]
+        for pair, signature in zip(pairs, self.services.threshold.reconstruct(items), strict=True):
+            if signature is None:
+                rebuilt.failed.append(pair)
+            else:
+                rebuilt.signatures[pair] = signature
+        if rebuilt.failed:
+            suspects = {Pair(pair.index, root): None for pair in rebuilt.failed for root in newly_quorate}
+            self._drop_invalid(container, list(suspects))
+        return rebuilt
+
+    def _settle_conflicts(
+        self, container: PartialSignatureContainer, messages: Sequence[PartialSignatureMessage]
+    ) -> None:
+        conflicts = []
+        for message in messages:
+            stored = container.partials(message.validator_index, message.signing_root).get(message.signer)
+            if stored is None or stored == message.partial_signature:
+                continue
+            share_key = self._share_key(message)
+            if share_key is not None:
+                conflicts.append((message, share_key, stored))
+        if not conflicts:
+            return
+        verify = self.services.threshold.verify_many
+        stored_valid = verify([(key, message.signing_root, stored) for message, key, stored in conflicts])
+        new_valid = verify([(key, message.signing_root, message.partial_signature) for message, key, _ in conflicts])
+        for (message, _, _), keep, take in zip(conflicts, stored_valid, new_valid, strict=True):
+            index, root, signer = message.validator_index, message.signing_root, message.signer
+            if keep or signer not in container.partials(index, root):
+                continue
+            container.remove(index, root, signer)
+            if take:
+                container.add(index, root, signer, message.partial_signature)
+
+    def _share_key(self, message: PartialSignatureMessage) -> PublicKey | None:
+        share = self.shares.get(message.validator_index)
+        member = None if share is None else share.member(message.signer)
+        return None if member is None else member.share_pubkey
+
+    def _drop_invalid(self, container: PartialSignatureContainer, pairs: Sequence[Pair]) -> None:
+        """Verify every stored partial signature of these pairs, in one batch, and drop the ones that fail."""
+        stored = []
+        for pair in pairs:
+            share_keys = {member.signer: member.share_pubkey for member in self.shares[pair.index].committee}
+            for signer, signature in container.partials(pair.index, pair.root).items():
+                if signer in share_keys:
+                    stored.append((pair, signer, (share_keys[signer], pair.root, signature)))
+        verdicts = self.services.threshold.verify_many([item for _, _, item in stored])
+        for (pair, signer, _), valid in zip(stored, verdicts, strict=True):
+            if not valid:
+                container.remove(pair.index, pair.root, signer)
+                self.dropped_partials += 1
+
+    def _note_progress(self, state: RunnerState) -> None:
+        if state.instance is None:
+            return
+        now = self.services.clock()
+        if state.instance.state.accepted_proposal is not None:
+            self.story.reach("proposed", now)
+        if state.instance.state.last_prepared_round:
+            self.story.reach("prepared", now)
+        if state.instance.state.decided:
+            self.story.reach("decided", now)
+
+    def _hindrance(self, state: RunnerState) -> tuple[Reason, str]:
+        """Why the duty has not completed by now."""
+        completed = f"{self.completed_signatures()} of {self.expected_signatures()} signatures completed"
+        if state.decided_value:
+            if self.dropped_partials:
+                detail = f"{completed}, {self.dropped_partials} partial signatures were invalid"
+                return Reason.INVALID_PARTIAL_SIGNATURES, detail
+            return Reason.NO_SIGNATURE_QUORUM, completed
+        if state.instance is None:
+            return Reason.OWN_VALUE_REFUSED, "consensus was never begun"
+        consensus = state.instance.state
+        if consensus.last_prepared_round:
+            detail = f"prepared in round {consensus.last_prepared_round}, not decided by round {consensus.round}"
+            return Reason.NO_COMMIT_QUORUM, detail
+        if self.story.proposal_refused:
+            return Reason.PROPOSAL_REFUSED, self.story.proposal_refused
+        if any(consensus.proposals):
+            return Reason.NO_PREPARE_QUORUM, f"not prepared by round {consensus.round}"
+        return Reason.NO_PROPOSAL, f"no proposal accepted by round {consensus.round}"
+
+    def _running_state(self) -> RunnerState:
+        if self.state is None or self.state.finished:
+            raise ProtocolError("no duty is running", ErrorCode.NO_RUNNING_DUTY)
+        return self.state
+
+    def _timer(self, slot: Slot, kind: TimerKind, round_: Round = NO_ROUND) -> TimerKey:
+        return TimerKey(self.identifier, slot, kind, round_)
