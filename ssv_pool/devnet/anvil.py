@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import httpx
+
 from ssv_pool.errors import UnavailableError
 
 MNEMONIC: Final = "test test test test test test test test test test test junk"
@@ -111,7 +113,7 @@ class Anvil:
             with tempfile.NamedTemporaryFile(prefix="anvil-", suffix=".log", delete=False) as log:
                 self._log_file = Path(log.name)
         with self._log_file.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [str(binary), *self._command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
         try:
@@ -133,6 +135,23 @@ class Anvil:
         if self._log_file is not None and not self._keep_log:
             self._log_file.unlink(missing_ok=True)
             self._log_file = None
+
+    def mine_every(self, seconds: int) -> None:
+        """From now on mine one block every so many seconds, whatever `block_time` it was started with.
+
+        A chain is set up faster with short blocks. Mining each transaction at once is not for that: blocks of one
+        second then have timestamps ahead of the clock.
+
+        Raises:
+            UnavailableError: it does not answer or refuses.
+        """
+        request = {"jsonrpc": "2.0", "id": 1, "method": "evm_setIntervalMining", "params": [seconds]}
+        try:
+            answer = httpx.post(self.url, json=request, timeout=self._start_timeout).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"anvil on port {self.port} does not answer: {error}") from error
+        if "error" in answer:
+            raise UnavailableError(f"anvil refuses to mine every {seconds} s: {answer['error'].get('message')}")
 
     def __enter__(self) -> Self:
         self.start()

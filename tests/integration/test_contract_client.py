@@ -1,6 +1,7 @@
 """The registry contract's client against a real chain (anvil)."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def test_threads_of_one_client_do_not_share_nonces(registry: RegistryContract, o
     assert len(set(ids)) == 3
 
 
-def test_pending_transactions_are_sent_together(w3: Web3) -> None:
+def test_pending_transactions_are_sent_together() -> None:
     """With seconds between blocks many operators still take one block, not one block each."""
     with Anvil(block_time=1) as slow:
         slow_w3 = Web3(HTTPProvider(slow.url))
@@ -182,6 +183,18 @@ def test_pending_transactions_are_sent_together(w3: Web3) -> None:
 def test_anvil_port_in_use(chain: Anvil) -> None:
     with pytest.raises(UnavailableError, match=r"^anvil ended with status 1: .*in use"):
         Anvil(port=chain.port).start()
+
+
+def test_anvil_changes_its_pace() -> None:
+    with Anvil() as anvil:
+        w3 = Web3(HTTPProvider(anvil.url))
+        anvil.mine_every(1)
+        deadline = time.monotonic() + 20
+        while w3.eth.block_number < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    with pytest.raises(UnavailableError, match=rf"^anvil on port {anvil.port} does not answer: "):
+        anvil.mine_every(1)
 
 
 def test_anvil_is_gone_after_stop() -> None:
