@@ -57,8 +57,9 @@ def read_key_file(path: Path, password: str) -> OperatorKeyring:
         KeyFileError: no such file, not an operator's key file, or its key does not belong to its public key.
     """
     content = load_json_object(path)
+    crypto = _crypto(content, path)
     try:
-        pem = keystore.decrypt(_crypto(content, path), password)
+        pem = keystore.decrypt(crypto, password)
         keyring = OperatorKeyring(operator_keys.private_key_from_pem(pem))
     except WrongPasswordError as error:
         raise WrongPasswordError(f"{path}: {error}") from None

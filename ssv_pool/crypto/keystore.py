@@ -8,6 +8,7 @@ derivation's parameters are bounded, so that no file can make us burn gigabytes 
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import unicodedata
 import uuid
@@ -39,6 +40,9 @@ _LARGEST_SCRYPT_MEMORY = 1024 * 1024 * 1024
 _LARGEST_SCRYPT_PARALLELISM = 16
 _LARGEST_PBKDF2_ROUNDS = 50_000_000
 _SHORTEST_KEY = 32
+_DEEPEST_JSON = 32
+"""Levels of nesting; our files have six."""
+_STRING_OR_BRACKET = re.compile(rb'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)
 
 
 class WrongPasswordError(KeyFileError):
@@ -94,10 +98,14 @@ def decrypt(crypto: Mapping[str, Any], password: str) -> bytes:
 
 def load_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises KeyFileError."""
+    raw = read_file(path)
     try:
-        content = json.loads(read_file(path))
-    except (ValueError, RecursionError):
-        raise KeyFileError(f"{path}: not a JSON file") from None
+        # The parser recurses in C, and libraries raise Python's recursion limit beyond what the stack bears.
+        content = None if _nested_too_deep(raw) else json.loads(raw)
+    except ValueError:
+        content = None
+    if content is None:
+        raise KeyFileError(f"{path}: not a JSON file")
     if not isinstance(content, dict):
         raise KeyFileError(f"{path}: not a JSON object")
     return content
@@ -160,6 +168,16 @@ def validator_keystore_json(
         "version": 4,
     }
     return json.dumps(content, indent=2).encode() + b"\n"
+
+
+def _nested_too_deep(raw: bytes) -> bool:
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(raw):
+        first = token[0][:1]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > _DEEPEST_JSON:
+            return True
+    return False
 
 
 def _module(crypto: Mapping[str, Any], name: str) -> Mapping[str, Any]:
