@@ -7,6 +7,8 @@ interpreter lock anyhow.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import trio
 
@@ -28,12 +30,21 @@ from ssv_pool.protocol.events import (
     TimerFired,
 )
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.primitives import CommitteeId
+from ssv_pool.protocol.types.primitives import CommitteeId, ValidatorIndex
+from ssv_pool.protocol.types.share import CommitteeMember, Share
 
 log = logger("node.dispatcher")
 
 Publish = Callable[[CommitteeId, SignedSSVMessage], Awaitable[None]]
 """Sends a message to the committee's topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The registry changed what a committee has; waits its turn like an event."""
+
+    member: CommitteeMember
+    shares: Mapping[ValidatorIndex, Share]
 
 
 class Dispatcher:
@@ -59,7 +70,7 @@ class Dispatcher:
         self._ended = ended
         self._clock = clock
         self._committees: dict[CommitteeId, Committee] = {}
-        self._queues: dict[CommitteeId, CommitteeQueue] = {}
+        self._queues: dict[CommitteeId, CommitteeQueue[Event | Update]] = {}
         self._scopes: dict[CommitteeId, trio.CancelScope] = {}
         self._running: set[str] = set()
         self._idle = trio.Event()
@@ -67,7 +78,7 @@ class Dispatcher:
         self._nursery: trio.Nursery | None = None
         self._limiter = trio.CapacityLimiter(1)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
@@ -86,6 +97,12 @@ class Dispatcher:
                 self._queues[committee_id] = CommitteeQueue()
                 self._scopes[committee_id] = trio.CancelScope()
                 self._nursery.start_soon(self._run_committee, committee_id)
+
+    def update(
+        self, committee_id: CommitteeId, member: CommitteeMember, shares: Mapping[ValidatorIndex, Share]
+    ) -> None:
+        """Give a committee its present operators and shares; running duties go on."""
+        self._queues[committee_id].put(Update(member, shares), OWN)
 
     def start(self, committee_id: CommitteeId, duty: StartDuty) -> bool:
         """Begin a duty; False when the committee is not run here."""
@@ -120,7 +137,9 @@ class Dispatcher:
                 for effect in effects:
                     await self._perform(committee_id, effect)
 
-    def _handle(self, committee: Committee, event: Event) -> list[Effect]:
+    def _handle(self, committee: Committee, event: Event | Update) -> list[Effect]:
+        if isinstance(event, Update):
+            return committee.update(event.member, event.shares)
         return committee.handle(event, self._clock())
 
     async def _perform(self, committee_id: CommitteeId, effect: Effect) -> None:

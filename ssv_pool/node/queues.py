@@ -3,10 +3,11 @@
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import trio
 
-from ssv_pool.protocol.events import Event, MessageReceived
+from ssv_pool.protocol.events import MessageReceived
 from ssv_pool.protocol.types.messages import QBFTMessage
 from ssv_pool.protocol.types.roles import QBFTMessageType
 
@@ -23,23 +24,26 @@ ORDINARY = 2
 """All other messages."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(order=True, slots=True)
-class _Entry:
+class _Entry(Generic[T]):
     priority: int
     number: int
-    event: Event = field(compare=False)
+    event: T = field(compare=False)
 
 
-class CommitteeQueue:
+class CommitteeQueue(Generic[T]):
     """Events of one committee by priority, in order of arrival within one."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._heap: list[_Entry] = []
+        self._heap: list[_Entry[T]] = []
         self._numbers = itertools.count()
         self._waiting = trio.Event()
 
-    def put(self, event: Event, priority: int) -> bool:
+    def put(self, event: T, priority: int) -> bool:
         """Add an event; False when the queue is full and the event was dropped."""
         if priority != OWN and len(self._heap) >= self._capacity:
             return False
@@ -47,7 +51,7 @@ class CommitteeQueue:
         self._waiting.set()
         return True
 
-    async def get(self) -> Event:
+    async def get(self) -> T:
         """The most urgent event; waits for one."""
         while not self._heap:
             self._waiting = trio.Event()

@@ -22,6 +22,7 @@ from ssv_pool.protocol.types.primitives import (
     ValidatorIndex,
 )
 from ssv_pool.protocol.types.share import CommitteeMember, Operator, Share, ShareMember
+from ssv_pool.protocol.validation import CommitteeView
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.chain import load_chain
@@ -42,20 +43,8 @@ class OwnCommittee:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCommittee:
-    """Any committee of the registry, as far as judging its messages needs."""
-
-    committee_id: CommitteeId
-    operator_ids: tuple[OperatorId, ...]
-    validator_indices: frozenset[ValidatorIndex]
-    """Its validators that the beacon chain knows and that are not liquidated."""
-    validators: int
-    """All its registered validators."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryView:
-    """The registry at one version of the store."""
+class RegistryState:
+    """The registry at one version of the store; what gossip validation asks of it (RegistryView)."""
 
     version: int = 0
     block_number: int = -1
@@ -63,12 +52,21 @@ class RegistryView:
     """This operator's number; None until it is registered."""
     operator_keys: Mapping[OperatorId, bytes] = field(default_factory=dict)
     """Operator id → PEM of its key, 459 bytes."""
-    committees: Mapping[CommitteeId, KnownCommittee] = field(default_factory=dict)
+    committees: Mapping[CommitteeId, CommitteeView] = field(default_factory=dict)
+    """All committees of the registry."""
     own: Mapping[CommitteeId, OwnCommittee] = field(default_factory=dict)
     statuses: Mapping[str, int] = field(default_factory=dict)
     """Own validators by status."""
     bad_shares: Mapping[PublicKey, str] = field(default_factory=dict)
     """Own validators that are not run, and why."""
+
+    def committee(self, committee_id: CommitteeId) -> CommitteeView | None:
+        """The committee with this id; None when there is none."""
+        return self.committees.get(committee_id)
+
+    def operator_key(self, operator_id: OperatorId) -> bytes | None:
+        """An operator's PEM; None when it is not registered or registered something else than a key."""
+        return self.operator_keys.get(operator_id)
 
 
 class RegistryReader:
@@ -105,7 +103,7 @@ class RegistryReader:
         with self._database.read() as session:
             return statuses(session)
 
-    def load(self, epoch: Epoch, slot: Slot) -> RegistryView:
+    def load(self, epoch: Epoch, slot: Slot) -> RegistryState:
         """Read the registry, and take over new shares of this operator.
 
         Args:
@@ -122,7 +120,7 @@ class RegistryReader:
         metrics.LAST_BLOCK.set(snapshot.block_number)
         keys = {i: pem for i, record in snapshot.operators.items() if (pem := record.pem) is not None}
         mine = [] if operator_id is None else [v for v in snapshot.validators if operator_id in v.operator_ids]
-        return RegistryView(
+        return RegistryState(
             version=snapshot.version,
             block_number=snapshot.block_number,
             operator_id=operator_id,
@@ -214,18 +212,12 @@ class RegistryReader:
         )
 
 
-def _known_committees(snapshot: RegistrySnapshot) -> dict[CommitteeId, KnownCommittee]:
-    indices: dict[CommitteeId, set[ValidatorIndex]] = {}
-    operators: dict[CommitteeId, tuple[OperatorId, ...]] = {}
-    counts: Counter[CommitteeId] = Counter()
-    for validator in snapshot.validators:
-        operators[validator.committee_id] = validator.operator_ids
-        counts[validator.committee_id] += 1
-        known = indices.setdefault(validator.committee_id, set())
-        if validator.index is not None and not validator.liquidated:
-            known.add(validator.index)
+def _known_committees(snapshot: RegistrySnapshot) -> dict[CommitteeId, CommitteeView]:
+    operators = {validator.committee_id: validator.operator_ids for validator in snapshot.validators}
+    counts = Counter(validator.committee_id for validator in snapshot.validators if not validator.liquidated)
+    # Sync committees are not known here, so the wider limit holds: a duty in each slot.
     return {
-        committee_id: KnownCommittee(committee_id, ids, frozenset(indices[committee_id]), counts[committee_id])
+        committee_id: CommitteeView(ids, counts[committee_id], in_sync_committee=True)
         for committee_id, ids in operators.items()
     }
 

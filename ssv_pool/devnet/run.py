@@ -1,0 +1,226 @@
+"""One devnet run from nothing to its report.
+
+Every process started here is stopped here, by process id, whatever happens in between.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from ssv_pool.devnet.anvil import Anvil
+from ssv_pool.devnet.cluster import (
+    OperatorFiles,
+    deploy_registry,
+    make_operators,
+    register_validators,
+    write_configurations,
+)
+from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
+from ssv_pool.devnet.live import POLL_SECONDS, LiveView
+from ssv_pool.devnet.outcome import Outcome, collect, print_summary, write_report
+from ssv_pool.devnet.processes import OperatorProcess, stop_all
+from ssv_pool.devnet.schedule import Outage, plan_outages
+from ssv_pool.errors import UnavailableError
+
+ANVIL_BLOCK_SECONDS = 1.0
+"""The execution chain's block time: registrations pass the follow distance in seconds."""
+
+EXTRA_SLOTS = 3
+"""Slots after the last epoch in which its late attestations may still be included."""
+
+BEACON_START_SECONDS = 60.0
+"""How long the beacon node may take until it answers; it imports the executable specification."""
+
+
+@dataclass(slots=True)
+class BeaconProcess:
+    """The embedded beacon node as a child process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    record: Path
+    """Every validly signed attestation it was sent, one JSON object a line."""
+
+    def stop(self) -> None:
+        """Stop it."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def run_devnet(config: DevnetConfig, *, as_json: bool) -> bool:
+    """Run a devnet and write its report. Returns whether the run was good.
+
+    Raises:
+        SsvPoolError: a part could not be started.
+    """
+    console = Console(stderr=True, quiet=as_json)
+    config.report_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        stopped = stack.enter_context(_interrupt())
+        run = _start(config, console, stack)
+        watch(run, console, stopped)
+        console.print("[dim]stopping the operators[/dim]")
+        run.unstoppable = stop_all(run.operators)
+        outcome = collect(run)
+    write_report(run, outcome)
+    if as_json:
+        sys.stdout.write(json.dumps(outcome.report, indent=2) + "\n")
+    else:
+        print_summary(Console(), run, outcome)
+    return outcome.ok
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything that is known of a run."""
+
+    config: DevnetConfig
+    files: list[OperatorFiles]
+    operators: list[OperatorProcess]
+    outages: tuple[Outage, ...]
+    beacon: BeaconProcess
+    genesis_time: float
+    started: float
+    last_epoch: int
+    """The last epoch that counts; earlier than planned where the run was interrupted."""
+    unstoppable: list[int]
+    """Operators that had to be killed at the end."""
+
+    def start_of(self, slot: int) -> float:
+        """When a slot starts, seconds since the UNIX epoch."""
+        return self.genesis_time + slot * self.config.slot_seconds
+
+
+def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) -> Run:
+    started = time.time()
+    with console.status("starting the execution chain") as status:
+        folder = config.report_dir.absolute()
+        anvil = stack.enter_context(Anvil(block_time=ANVIL_BLOCK_SECONDS, log_file=folder / "anvil.log"))
+        status.update("compiling and deploying the registry contract")
+        registry = deploy_registry(anvil.url)
+        files = make_operators(config, folder, registry, status.update)
+        register_validators(config, registry, files, status.update)
+        status.update("starting the beacon node")
+        genesis_time = float(int(time.time()) + config.genesis_delay)
+        beacon = _start_beacon(config, folder, genesis_time)
+        stack.callback(beacon.stop)
+        write_configurations(config, files, registry, anvil.url, beacon.url)
+        operators = [OperatorProcess(item.operator_id, item.config, item.log) for item in files]
+        stack.callback(stop_all, operators)
+        for operator in operators:
+            operator.start()
+    outages = plan_outages(config, [item.operator_id for item in files])
+    return Run(config, files, operators, outages, beacon, genesis_time, started, config.last_epoch, [])
+
+
+def _start_beacon(config: DevnetConfig, folder: Path, genesis_time: float) -> BeaconProcess:
+    record, log = folder / "attestations.jsonl", folder / "beacon.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            (
+                *(sys.executable, "-m", "ssv_pool.devnet.beacon", "--port", "0"),
+                *("--genesis-time", str(int(genesis_time)), "--slot-ms", str(config.slot_seconds * 1000)),
+                *("--validators", str(CHAIN_VALIDATORS), "--external", f"0-{config.validators - 1}"),
+                *("--record", str(record)),
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    line = _first_line(process, BEACON_START_SECONDS)
+    if line is None:
+        process.kill()
+        process.wait()
+        raise UnavailableError(f"beacon node: did not start, its log is {log}")
+    return BeaconProcess(process, f"http://127.0.0.1:{json.loads(line)['port']}", record)
+
+
+def _first_line(process: subprocess.Popen[bytes], seconds: float) -> bytes | None:
+    """The first line a child prints; None when it ends or is silent for too long. Later output is read and dropped."""
+    found: list[bytes] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            if not found:
+                found.append(line)
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=read, name="beacon-output", daemon=True).start()
+    ready.wait(seconds)
+    return found[0] if found else None
+
+
+def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
+    """Show the run live, kill and restart as planned, and return at its end."""
+    urls = {item.operator_id: item.status_url for item in run.files}
+    view = LiveView(run.config, run.beacon.url, run.operators, urls, run.genesis_time)
+    by_id = {operator.operator_id: operator for operator in run.operators}
+    planned = sorted(
+        (entry for outage in run.outages for entry in _entries(run, outage)), key=lambda entry: (entry[0], entry[2])
+    )
+    end = run.start_of((run.last_epoch + 1) * SLOTS_PER_EPOCH + EXTRA_SLOTS)
+    with Live(console=console, refresh_per_second=2, transient=True) as live, view.client:
+        while run.config.keep or time.time() < end:
+            while planned and planned[0][0] <= time.time():
+                _when, operator_id, action = planned.pop(0)
+                if action == "kill":
+                    by_id[operator_id].kill()
+                else:
+                    by_id[operator_id].restart()
+            view.poll(time.time())
+            live.update(view.render(time.time()))
+            if run.beacon.process.poll() is not None:
+                raise UnavailableError(f"beacon node: ended with status {run.beacon.process.returncode} during the run")
+            pause = POLL_SECONDS if not planned else min(POLL_SECONDS, max(0.0, planned[0][0] - time.time()))
+            if stopped(pause):
+                epoch = int((time.time() - run.genesis_time) // (run.config.slot_seconds * SLOTS_PER_EPOCH))
+                run.last_epoch = max(0, min(run.last_epoch, epoch - 1) if not run.config.keep else epoch - 1)
+                return
+
+
+def _entries(run: Run, outage: Outage) -> Iterator[tuple[float, int, str]]:
+    for operator in outage.operators:
+        yield run.start_of(outage.first_slot), operator, "kill"
+        yield run.start_of(outage.return_slot), operator, "restart"
+
+
+@contextlib.contextmanager
+def _interrupt() -> Iterator[Callable[[float], bool]]:
+    """A function that waits for so many seconds and says whether Ctrl-C or SIGTERM has come."""
+    event = threading.Event()
+    old = {
+        number: signal.signal(number, lambda _number, _frame: event.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield event.wait
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def beacon_get(run: Run, path: str) -> dict[str, object]:
+    """One answer of the beacon node. Raises UnavailableError."""
+    try:
+        reply = httpx.get(run.beacon.url + path, timeout=10, trust_env=False)
+        reply.raise_for_status()
+        value: dict[str, object] = reply.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise UnavailableError(f"beacon node: {path}: {error}") from None
+    return value
