@@ -14,6 +14,8 @@ from ssv_pool.protocol.validation.view import CommitteeView, RegistryView
 MAX_MESSAGE_BYTES = 9_589_483
 """Longest gossip message (PROTOCOL 4.5): the largest encoding, a twentieth more, and four."""
 
+_ROLES = frozenset(map(int, RunnerRole))
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -24,7 +26,7 @@ class Envelope:
     role: RunnerRole
     role_rules: RoleRules
     executor: bytes
-    """Role and committee id: under this key the message is remembered. The id's padding is not compared, so left out."""
+    """Role and committee id: the key under which the message is remembered. The padding in its id does not count."""
     public_keys: tuple[bytes, ...]
     """The signers' RSA keys in the order of the signers."""
 
@@ -97,11 +99,11 @@ def _check_signers(message: SignedSSVMessage, view: RegistryView) -> tuple[bytes
 def _check_message(message: SignedSSVMessage, fork: ProtocolFork) -> None:
     inner = message.ssv_message
     if not inner.data:
-        raise RuleBrokenError(Rule.NO_DATA, "the message's data has 0 bytes")
+        raise RuleBrokenError(Rule.NO_DATA, "the message has 0 bytes of data")
     if len(inner.data) > fork.max_data_bytes:
         raise RuleBrokenError(
             Rule.DATA_TOO_LONG,
-            f"the message's data has {len(inner.data)} bytes, expected at most {fork.max_data_bytes}",
+            f"the message has {len(inner.data)} bytes of data, expected at most {fork.max_data_bytes}",
         )
     if inner.msg_type not in (MsgType.CONSENSUS, MsgType.PARTIAL_SIGNATURE):
         raise RuleBrokenError(Rule.MESSAGE_TYPE, f"message type is {inner.msg_type}, expected 0 or 1")
@@ -111,10 +113,10 @@ def _check_message(message: SignedSSVMessage, fork: ProtocolFork) -> None:
 
 def _check_role(message: SignedSSVMessage, fork: ProtocolFork) -> tuple[RunnerRole, RoleRules]:
     number = message_role(message.ssv_message.msg_id)
-    role_rules = fork.roles.get(number)  # type: ignore[call-overload]  # an int that is no role is what is looked for
+    role = RunnerRole(number) if number in _ROLES else RunnerRole.UNKNOWN
+    role_rules = fork.roles.get(role)
     if role_rules is None:
         raise RuleBrokenError(Rule.WRONG_ROLE, f"role is {number}, expected one of {sorted(map(int, fork.roles))}")
-    role = RunnerRole(number)
     if role is not RunnerRole.COMMITTEE:
         raise RuleBrokenError(Rule.ROLE_NOT_SERVED, f"messages of role {role.name} are not served")
     return role, role_rules

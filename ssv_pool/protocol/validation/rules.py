@@ -8,7 +8,7 @@ from ssv_pool.protocol.types.partial import PartialSignatureMessages
 
 
 class Verdict(enum.Enum):
-    """What becomes of a message that broke a rule. (One that broke none is delivered and passed on.)"""
+    """What becomes of a message that broke a rule; one that broke none is delivered and passed on."""
 
     IGNORE = "ignore"
     """Dropped; an honest peer may have sent it."""

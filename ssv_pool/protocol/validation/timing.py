@@ -23,7 +23,7 @@ LATE_MARGIN = 3.0
 
 
 def estimated_round(since_slot_start: float) -> Round:
-    """The round that can run at most, this many seconds into the slot: rounds are counted from the slot's very start."""
+    """The highest round that can run this many seconds into the slot: counted from the slot's very start."""
     quick = 1 + int(max(since_slot_start, 0.0) // QUICK_TIMEOUT)
     if quick <= QUICK_ROUNDS:
         return Round(quick)
@@ -40,18 +40,18 @@ def check_round_is_near(round_: Round, slot: Slot, chain: BeaconChain, now: floa
 def check_time(slot: Slot, late_slots: int | None, chain: BeaconChain, now: float) -> None:
     """Rule 34. Raises RuleBrokenError."""
     if (early := chain.start_of(slot) - now) > CLOCK_TOLERANCE:
-        raise RuleBrokenError(Rule.EARLY, f"slot {slot} starts in {early:.3f} s, expected a slot that has started")
+        raise RuleBrokenError(Rule.EARLY, f"slot {slot} starts in {early:.3g} s, expected a slot that has started")
     if late_slots is None:
         return
     late = now - (chain.start_of(slot + late_slots) + LATE_MARGIN)
     if late > CLOCK_TOLERANCE:
         raise RuleBrokenError(
-            Rule.LATE, f"slot {slot} is {late:.3f} s past its end of {late_slots} slots and {LATE_MARGIN:.0f} s"
+            Rule.LATE, f"slot {slot} is {late:.3g} s past its end of {late_slots} slots and {LATE_MARGIN:.0f} s"
         )
 
 
 def check_duty_count(envelope: Envelope, peer: bytes, slot: Slot, state: SeenState, slots_per_epoch: int) -> None:
-    """Rule 35, for a committee: two duties a validator and epoch (a reorg moves it), or one a slot. Raises RuleBrokenError.
+    """Rule 35 for a committee: two duties a validator and epoch, as a reorg moves one. Raises RuleBrokenError.
 
     A slot that the ring has gone past is refused as late (rule 34), as it could not be remembered.
     """
