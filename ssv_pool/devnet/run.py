@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from rich.console import Console
 from rich.live import Live
 
@@ -28,7 +27,7 @@ from ssv_pool.devnet.cluster import (
 )
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.live import POLL_SECONDS, LiveView
-from ssv_pool.devnet.outcome import Outcome, collect, print_summary, write_report
+from ssv_pool.devnet.outcome import collect, print_summary, write_report
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
 from ssv_pool.devnet.schedule import Outage, plan_outages
 from ssv_pool.errors import UnavailableError
@@ -169,7 +168,7 @@ def _first_line(process: subprocess.Popen[bytes], seconds: float) -> bytes | Non
 
 def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
     """Show the run live, kill and restart as planned, and return at its end."""
-    urls = {item.operator_id: item.status_url for item in run.files}
+    urls: dict[int, str] = {item.operator_id: item.status_url for item in run.files}
     view = LiveView(run.config, run.beacon.url, run.operators, urls, run.genesis_time)
     by_id = {operator.operator_id: operator for operator in run.operators}
     planned = sorted(
@@ -213,14 +212,3 @@ def _interrupt() -> Iterator[Callable[[float], bool]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def beacon_get(run: Run, path: str) -> dict[str, object]:
-    """One answer of the beacon node. Raises UnavailableError."""
-    try:
-        reply = httpx.get(run.beacon.url + path, timeout=10, trust_env=False)
-        reply.raise_for_status()
-        value: dict[str, object] = reply.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise UnavailableError(f"beacon node: {path}: {error}") from None
-    return value
