@@ -6,15 +6,13 @@ Every call is simulated before it is sent, and a refusal becomes a sentence.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from eth_abi.abi import decode, encode
 from eth_account.signers.local import LocalAccount
 from eth_typing import BlockNumber, ChecksumAddress
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 from web3.contract.contract import ContractConstructor, ContractFunction
@@ -23,7 +21,9 @@ from web3.types import LogReceipt, TxParams, TxReceipt, Wei
 
 from ssv_pool.errors import SsvPoolError, UnavailableError
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
+from ssv_pool.registry import abi
 from ssv_pool.registry.artifacts import compile_contract, published_abi
+from ssv_pool.registry.events import Cluster
 from ssv_pool.registry.reverts import describe_revert
 
 MAX_BULK: Final = 20
@@ -32,21 +32,21 @@ MAX_BULK: Final = 20
 VALIDATORS_PER_OPERATOR: Final = 3_000
 """Default limit of validators per operator of a deployed registry."""
 
-_CLUSTER_TYPE = "(uint32,uint64,uint64,bool,uint256)"
+NEW_CLUSTER: Final = Cluster(validator_count=0, network_fee_index=0, index=0, active=True, balance=0)
+"""The state that a cluster's first registration brings along."""
+
 _CLUSTER_EVENTS: Final = {
-    keccak(text=f"{name}(address,{','.join(fields)})"): fields
-    for name, fields in {
-        "ValidatorAdded": ("uint64[]", "bytes", "bytes", _CLUSTER_TYPE),
-        "ValidatorRemoved": ("uint64[]", "bytes", _CLUSTER_TYPE),
-        "ClusterLiquidated": ("uint64[]", _CLUSTER_TYPE),
-        "ClusterReactivated": ("uint64[]", _CLUSTER_TYPE),
-        "ClusterDeposited": ("uint64[]", "uint256", _CLUSTER_TYPE),
-        "ClusterWithdrawn": ("uint64[]", "uint256", _CLUSTER_TYPE),
-    }.items()
+    event.topic: event
+    for event in (
+        abi.VALIDATOR_ADDED,
+        abi.VALIDATOR_REMOVED,
+        abi.CLUSTER_LIQUIDATED,
+        abi.CLUSTER_REACTIVATED,
+        abi.EventAbi("ClusterDeposited", ("address",), ("uint64[]", "uint256", abi.CLUSTER_TYPE)),
+        abi.EventAbi("ClusterWithdrawn", ("address",), ("uint64[]", "uint256", abi.CLUSTER_TYPE)),
+    )
 }
-"""Topic 0 to the fields of the data, for the events that carry a cluster's new state."""
-_VALIDATOR_ADDED: Final = next(iter(_CLUSTER_EVENTS))
-_OPERATOR_ADDED: Final = keccak(text="OperatorAdded(uint64,address,bytes,uint256)")
+"""Topic to event, for those that carry a cluster's new state: operator ids after the owner, the state at the end."""
 
 
 class RegistryError(SsvPoolError):
@@ -56,26 +56,6 @@ class RegistryError(SsvPoolError):
         super().__init__(text)
         self.name = name
         """Name of the contract's custom error, empty when it was none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """The state of a cluster, which the contract keeps only as a hash: callers bring it along."""
-
-    validator_count: int = 0
-    """Registered validators."""
-    network_fee_index: int = 0
-    """Network fee index when the balance was last brought up to date."""
-    index: int = 0
-    """Sum of the operators' fee indices when the balance was last brought up to date."""
-    active: bool = True
-    """False once liquidated."""
-    balance: int = 0
-    """Wei paid in and not used up, as of the indices."""
-
-    def as_tuple(self) -> tuple[int, int, int, bool, int]:
-        """The fields in the order of the contract's struct."""
-        return (self.validator_count, self.network_fee_index, self.index, self.active, self.balance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +154,7 @@ class RegistryContract:
         action = "register operator"
         hashes = [
             self._send(
-                action, account, self._contract.functions.registerOperator(encode(["string"], [key]), fee, private)
+                action, account, self._contract.functions.registerOperator(abi.pack_bytes(key.encode()), fee, private)
             )
             for key in public_keys
         ]
@@ -237,11 +217,11 @@ class RegistryContract:
             batch = registrations[start : start + MAX_BULK]
             if len(registrations) == 1:
                 action = f"register validator 0x{batch[0].public_key.hex()}"
-                call = functions.registerValidator(batch[0].public_key, ids, batch[0].shares, state.as_tuple())
+                call = functions.registerValidator(batch[0].public_key, ids, batch[0].shares, astuple(state))
             else:
                 action = f"register validators {start + 1} to {start + len(batch)}"
                 keys, shares = [item.public_key for item in batch], [item.shares for item in batch]
-                call = functions.bulkRegisterValidator(keys, ids, shares, state.as_tuple())
+                call = functions.bulkRegisterValidator(keys, ids, shares, astuple(state))
             receipt = self._transact(action, account, call, value=value if start == 0 else 0)
             state = self._cluster_after(action, receipt)
         return state
@@ -266,10 +246,10 @@ class RegistryContract:
             batch = list(public_keys[start : start + MAX_BULK])
             if len(public_keys) == 1:
                 action = f"remove validator 0x{batch[0].hex()}"
-                call = functions.removeValidator(batch[0], ids, state.as_tuple())
+                call = functions.removeValidator(batch[0], ids, astuple(state))
             else:
                 action = f"remove validators {start + 1} to {start + len(batch)}"
-                call = functions.bulkRemoveValidator(batch, ids, state.as_tuple())
+                call = functions.bulkRemoveValidator(batch, ids, astuple(state))
             state = self._cluster_after(action, self._transact(action, account, call))
         return state
 
@@ -297,10 +277,10 @@ class RegistryContract:
         """The present state of a cluster, from its last event; that of a new cluster when it has none."""
         ids = tuple(operator_ids)
         for log in self._logs(list(_CLUSTER_EVENTS), owner, newest_first=True):
-            values = decode(_CLUSTER_EVENTS[bytes(log["topics"][0])], bytes(log["data"]))
-            if values[0] == ids:
-                return Cluster(*values[-1])
-        return Cluster()
+            _, operators, *_, state = _decoded(log)
+            if operators == ids:
+                return Cluster(*state)
+        return NEW_CLUSTER
 
     def withdraw(
         self,
@@ -314,7 +294,7 @@ class RegistryContract:
         ids = list(operator_ids)
         state = cluster or self.cluster(account.address, ids)
         action = f"withdraw {amount} wei"
-        call = self._contract.functions.withdraw(ids, amount, state.as_tuple())
+        call = self._contract.functions.withdraw(ids, amount, astuple(state))
         return self._cluster_after(action, self._transact(action, account, call))
 
     def set_fee_recipient(self, account: LocalAccount, recipient: str) -> TxReceipt:
@@ -324,7 +304,7 @@ class RegistryContract:
 
     def owner_nonce(self, owner: str) -> int:
         """The nonce that the owner's next registration must be signed with: its registrations so far."""
-        return sum(1 for _ in self._logs([_VALIDATOR_ADDED], owner))
+        return sum(1 for _ in self._logs([abi.VALIDATOR_ADDED.topic], owner))
 
     # Internals
 
@@ -371,15 +351,14 @@ class RegistryContract:
 
     def _operator_id(self, receipt: TxReceipt) -> OperatorId:
         for log in receipt["logs"]:
-            if bytes(log["topics"][0]) == _OPERATOR_ADDED and log["address"] == self.address:
+            if bytes(log["topics"][0]) == abi.OPERATOR_ADDED.topic and log["address"] == self.address:
                 return OperatorId(int.from_bytes(log["topics"][1], "big"))
         raise RegistryError(f"register operator: transaction 0x{receipt['transactionHash'].hex()} left no event")
 
     def _cluster_after(self, action: str, receipt: TxReceipt) -> Cluster:
         for log in reversed(receipt["logs"]):
-            fields = _CLUSTER_EVENTS.get(bytes(log["topics"][0]))
-            if fields is not None and log["address"] == self.address:
-                return Cluster(*decode(fields, bytes(log["data"]))[-1])
+            if bytes(log["topics"][0]) in _CLUSTER_EVENTS and log["address"] == self.address:
+                return Cluster(*_decoded(log)[-1])
         raise RegistryError(f"{action}: transaction 0x{receipt['transactionHash'].hex()} left no event")
 
     def _logs(self, events: list[bytes], owner: str, *, newest_first: bool = False) -> Iterator[LogReceipt]:
@@ -433,6 +412,15 @@ class RegistryContract:
         if isinstance(provider, HTTPProvider):
             return urlsplit(str(provider.endpoint_uri)).netloc.rpartition("@")[2]
         return type(provider).__name__
+
+
+def _decoded(log: LogReceipt) -> tuple[Any, ...]:
+    topics = [bytes(topic) for topic in log["topics"]]
+    event = _CLUSTER_EVENTS[topics[0]]
+    try:
+        return event.decode(topics, bytes(log["data"]))
+    except abi.AbiDecodeError as error:
+        raise RegistryError(f"event {event.name} in block {log['blockNumber']} is malformed: {error}") from error
 
 
 def _reason(error: Web3Exception) -> str:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from web3 import HTTPProvider, Web3
 from ssv_pool.devnet.anvil import Anvil, account_key, find_binary
 from ssv_pool.errors import UnavailableError
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
-from ssv_pool.registry.contract import MAX_BULK, Cluster, Registration, RegistryContract, RegistryError
+from ssv_pool.registry.contract import MAX_BULK, NEW_CLUSTER, Registration, RegistryContract, RegistryError
 
 pytestmark = pytest.mark.integration
 
@@ -72,11 +73,11 @@ def test_operators_get_consecutive_ids_and_are_removed(w3: Web3, owner: LocalAcc
 def test_whole_life_of_a_cluster(registry: RegistryContract, owner: LocalAccount) -> None:
     batch = validators(1, MAX_BULK + 1)
 
-    assert registry.cluster(owner.address, OPERATORS) == Cluster()
+    assert registry.cluster(owner.address, OPERATORS) == NEW_CLUSTER
     after_one = registry.register_validator(owner, validators(99, 1)[0], OPERATORS, value=7)
-    assert after_one == Cluster(validator_count=1, balance=7)
+    assert after_one == replace(NEW_CLUSTER, validator_count=1, balance=7)
     after_many = registry.register_validators(owner, batch, OPERATORS, value=5)
-    assert after_many == Cluster(validator_count=MAX_BULK + 2, balance=12)
+    assert after_many == replace(NEW_CLUSTER, validator_count=MAX_BULK + 2, balance=12)
     assert registry.cluster(owner.address, OPERATORS) == after_many
     assert registry.owner_nonce(owner.address) == MAX_BULK + 2
     assert registry.validator_registered(owner.address, batch[-1].public_key)
@@ -85,16 +86,18 @@ def test_whole_life_of_a_cluster(registry: RegistryContract, owner: LocalAccount
     registry.exit_validators(owner, [item.public_key for item in batch[:2]], OPERATORS)
     registry.remove_validators(owner, [item.public_key for item in batch], OPERATORS)
     left = registry.remove_validators(owner, [validators(99, 1)[0].public_key], OPERATORS)
-    assert left == Cluster(balance=12)
+    assert left == replace(NEW_CLUSTER, balance=12)
     assert not registry.validator_registered(owner.address, batch[-1].public_key)
-    assert registry.withdraw(owner, OPERATORS, 12) == Cluster() == registry.cluster(owner.address, OPERATORS)
+    assert registry.withdraw(owner, OPERATORS, 12) == NEW_CLUSTER == registry.cluster(owner.address, OPERATORS)
     registry.set_fee_recipient(owner, "0x" + "ab" * 20)
 
 
 @pytest.mark.parametrize("size", [4, 7, 10, 13])
 def test_largest_bulk_of_each_committee_size(registry: RegistryContract, owner: LocalAccount, size: int) -> None:
     ids = [OperatorId(number) for number in range(1, size + 1)]
-    assert registry.register_validators(owner, validators(1, MAX_BULK, size), ids) == Cluster(MAX_BULK)
+    assert registry.register_validators(owner, validators(1, MAX_BULK, size), ids) == replace(
+        NEW_CLUSTER, validator_count=MAX_BULK
+    )
 
 
 def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount, w3: Web3) -> None:
@@ -111,7 +114,7 @@ def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount,
         "ValidatorAlreadyExistsWithData",
         f"register validator {key}: the sender has registered validator {key} already",
     )
-    assert refusal(lambda: registry.register_validators(owner, validators(2, 1), OPERATORS, cluster=Cluster())) == (
+    assert refusal(lambda: registry.register_validators(owner, validators(2, 1), OPERATORS, cluster=NEW_CLUSTER)) == (
         "IncorrectClusterState",
         (
             f"register validator 0x{'02' * 48}: the cluster's state is not the one given: read it again from the "
