@@ -198,3 +198,8 @@ def test_quorums(operators_, quorum, partial):
     assert member.operator(t.OperatorId(4)) == t.Operator(t.OperatorId(4), bytes(459))
     assert member.operator(t.OperatorId(14)) is None
     assert member.operator_ids == tuple(ids)
+
+
+def test_the_part_of_one_operator_in_a_share():
+    assert SHARE.member(t.OperatorId(2)) == t.ShareMember(KEY, t.OperatorId(2))
+    assert SHARE.member(t.OperatorId(3)) is None

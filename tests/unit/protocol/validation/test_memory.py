@@ -88,6 +88,15 @@ def test_the_peer_longest_not_heard_of_is_forgotten():
     assert state.size == 3
 
 
+def test_over_the_total_a_peer_with_one_executor_is_forgotten_whole():
+    state = SeenState(max_records=4)
+    consensus(state, 5, 1, 2, peer=b"a")
+    consensus(state, 5, 1, peer=b"b")
+    consensus(state, 5, 1, peer=b"c")
+    assert state.find(b"a", EXECUTOR, Slot(5)) is None
+    assert state.size == 2
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
