@@ -40,6 +40,12 @@ def write_private(path: Path, data: bytes, *, overwrite: bool = False) -> None:
         raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises KeyFileError if the name is taken; to be asked before work whose result would find no place."""
+    if path.exists() or path.is_symlink():
+        raise KeyFileError(f"{path}: exists already and is not overwritten")
+
+
 def read_file(path: Path) -> bytes:
     """A file's bytes. Raises KeyFileError if it cannot be read or is absurdly large."""
     try:

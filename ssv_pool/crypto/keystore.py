@@ -98,6 +98,14 @@ def decrypt(crypto: Mapping[str, Any], password: str) -> bytes:
 
 def load_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises KeyFileError."""
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise KeyFileError(f"{path}: not a JSON object")
+    return content
+
+
+def load_json(path: Path) -> Any:
+    """The JSON value in a file, not null. Raises KeyFileError."""
     raw = read_file(path)
     try:
         # The parser recurses in C, and libraries raise Python's recursion limit beyond what the stack bears.
@@ -106,8 +114,6 @@ def load_json_object(path: Path) -> dict[str, Any]:
         content = None
     if content is None:
         raise KeyFileError(f"{path}: not a JSON file")
-    if not isinstance(content, dict):
-        raise KeyFileError(f"{path}: not a JSON object")
     return content
 
 

@@ -18,7 +18,7 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 
 from ssv_pool.crypto import bls, operator_keys
 from ssv_pool.crypto.files import write_private
-from ssv_pool.crypto.keystore import load_json_object
+from ssv_pool.crypto.keystore import load_json, load_json_object
 from ssv_pool.crypto.operator_keys import OperatorKeyError
 from ssv_pool.crypto.shamir import COMMITTEE_SIZES, MAX_OPERATOR_ID, split, threshold_of
 from ssv_pool.crypto.shares_data import SharesData, SharesDataError, registration_root, shares_make_up
@@ -179,6 +179,21 @@ def write_key_shares(
 ) -> None:
     """Write a key shares file, mode 0600. Raises KeyFileError if it exists or cannot be written."""
     write_private(path, key_shares_json(items, created, version), overwrite=overwrite)
+
+
+def read_operators(path: Path) -> tuple[ShareOperator, ...]:
+    """The operators in a JSON file: a list of objects with ``id`` and ``operatorKey``, or an object with such a list.
+
+    Raises:
+        KeySharesError: malformed, or operators among whom no key can be split.
+        KeyFileError: the file cannot be read.
+    """
+    content = load_json(path)
+    if isinstance(content, dict):
+        content = content.get("operators")
+    if isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
+        content = sorted(content, key=lambda entry: entry["id"] if isinstance(entry.get("id"), int) else 0)
+    return _operators(content, f"{path}: operators")
 
 
 def operator_from_text(operator_id: object, public_key: object, name: str) -> ShareOperator:
