@@ -290,7 +290,8 @@ class Committee:
 
     def _offer(self, delivery: Delivery) -> None:
         """Give an admitted message to its runner; keep it where it comes too early."""
-        if delivery.where in self._ended:
+        runner = self.runners.get(delivery.where)
+        if delivery.where in self._ended or (runner is not None and runner.ended):
             return
         try:
             self._deliver(delivery)

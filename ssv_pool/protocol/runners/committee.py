@@ -23,12 +23,15 @@ from ssv_pool.protocol.types.beacon import (
 from ssv_pool.protocol.types.duties import CommitteeDuty, ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
-from ssv_pool.protocol.types.primitives import MessageId, Root, Round, Signature, Slot, ValidatorIndex
+from ssv_pool.protocol.types.primitives import MessageId, PublicKey, Root, Round, Signature, Slot, ValidatorIndex
 from ssv_pool.protocol.types.roles import BeaconRole, PartialSignatureType, RunnerRole
 from ssv_pool.protocol.types.share import CommitteeMember, Share
 
 PRE_ELECTRA = frozenset({"phase0", "altair", "bellatrix", "capella", "deneb"})
 """Beacon forks in which attestation data names the beacon committee; afterwards its index is 0."""
+
+_What = tuple[int, ValidatorIndex]
+"""One signature of the duty: a beacon role and the validator that does it."""
 
 
 def check_beacon_vote(value: bytes, own: BeaconVote, *, whole_checkpoints: bool = True) -> BeaconVote:
@@ -78,9 +81,8 @@ class CommitteeRunner(Runner):
         super().__init__(services, member, shares, identifier, outbox)
         self.own_vote = own_vote
         self._data: dict[Root, AttestationData] = {}
-        self._attesters: dict[Root, dict[ValidatorIndex, ValidatorDuty]] = {}
-        self._sync_members: dict[Root, dict[ValidatorIndex, ValidatorDuty]] = {}
-        self._submitted: set[tuple[BeaconRole, ValidatorIndex]] = set()
+        self._expected: dict[_What, Root] = {}
+        self._submitted: set[_What] = set()
 
     @property
     def duty(self) -> CommitteeDuty:
@@ -113,52 +115,41 @@ class CommitteeRunner(Runner):
         """Sign attestations and sync committee messages for the decided vote, and send the partial signatures."""
         vote = BeaconVote.decode(value)
         self._expect(vote)
-        attesters = [(root, duty) for root, duties in self._attesters.items() for duty in duties.values()]
-        sync_members = [(root, duty) for root, duties in self._sync_members.items() for duty in duties.values()]
-        signed: dict[tuple[BeaconRole, ValidatorIndex], tuple[Root, Signature]] = {}
-        if attesters:
-            signatures = self.services.signer.sign_attestations(
-                [self.shares[duty.validator_index].share_pubkey for _, duty in attesters],
-                [root for root, _ in attesters],
-                vote.source.epoch,
-                vote.target.epoch,
-            )
-            for (root, duty), signature in zip(attesters, signatures, strict=True):
-                signed[BeaconRole.ATTESTER, duty.validator_index] = root, signature
-        if sync_members:
-            signatures = self.services.signer.sign_roots(
-                [self.shares[duty.validator_index].share_pubkey for _, duty in sync_members],
-                [root for root, _ in sync_members],
-            )
-            for (root, duty), signature in zip(sync_members, signatures, strict=True):
-                signed[BeaconRole.SYNC_COMMITTEE, duty.validator_index] = root, signature
-        messages = []
-        for duty in self._own_duties():
-            root, signature = signed[BeaconRole(duty.type), duty.validator_index]
-            messages.append(PartialSignatureMessage(signature, root, self.member.operator_id, duty.validator_index))
-        if messages:
-            self.broadcast_partials(
-                PartialSignatureMessages(PartialSignatureType.POST_CONSENSUS, self.duty.slot, tuple(messages))
-            )
-            self.story.reach("signed", self.services.clock())
-        else:
+        duties = self._own_duties()
+        if not duties:
             self.finish()  # all its validators left the registry while the committee decided
+            return
+        signatures = self._sign(vote)
+        self.broadcast_partials(
+            PartialSignatureMessages(
+                PartialSignatureType.POST_CONSENSUS,
+                self.duty.slot,
+                tuple(
+                    PartialSignatureMessage(
+                        signatures[_what(duty)],
+                        self._expected[_what(duty)],
+                        self.member.operator_id,
+                        duty.validator_index,
+                    )
+                    for duty in duties
+                ),
+            )
+        )
+        self.story.reach("signed", self.services.clock())
 
     def on_post_consensus_quorum(self, roots: Sequence[Root]) -> None:
         """Rebuild what can be, and hand it over; finish when nothing is missing."""
         state = self._running_state()
-        due = {
-            BeaconRole.ATTESTER: self._due(BeaconRole.ATTESTER, self._attesters, roots),
-            BeaconRole.SYNC_COMMITTEE: self._due(BeaconRole.SYNC_COMMITTEE, self._sync_members, roots),
-        }
-        pairs = list(dict.fromkeys(pair for duties in due.values() for pair in duties))
+        attesters = self._due(BeaconRole.ATTESTER, roots)
+        sync_members = self._due(BeaconRole.SYNC_COMMITTEE, roots)
+        pairs = [*attesters, *sync_members]
         if not pairs:
             return
         rebuilt = self.rebuild(state.post_consensus, pairs, roots)
         if rebuilt.signatures:
             self.story.reach_again("reconstructed", self.services.clock())
-        self._submit_attestations(due[BeaconRole.ATTESTER], rebuilt.signatures)
-        self._submit_sync_messages(due[BeaconRole.SYNC_COMMITTEE], rebuilt.signatures)
+        self._submit_attestations(attesters, rebuilt.signatures)
+        self._submit_sync_messages(sync_members, rebuilt.signatures)
         if rebuilt.failed:
             raise ProtocolError(
                 f"{len(rebuilt.failed)} of {len(pairs)} rebuilt signatures do not verify, "
@@ -182,9 +173,6 @@ class CommitteeRunner(Runner):
     def forget(self, indices: Sequence[ValidatorIndex]) -> None:
         """Do nothing more for these validators; the duty may thereby be complete."""
         super().forget(indices)
-        for duties in (*self._attesters.values(), *self._sync_members.values()):
-            for index in indices:
-                duties.pop(index, None)
         if self.awaits_signatures:
             self._finish_if_complete()
 
@@ -194,18 +182,35 @@ class CommitteeRunner(Runner):
         chain = self.services.chain
         names_committee = chain.fork_at(chain.epoch_of(slot)).name in PRE_ELECTRA
         attester_domain = self.domain(DOMAIN_BEACON_ATTESTER, slot)
+        sync_root = signing_root(vote.block_root, self.domain(DOMAIN_SYNC_COMMITTEE, slot))
         roots: dict[int, Root] = {}
-        for duty in self._own_duties(BeaconRole.ATTESTER):
+        for duty in self._own_duties():
+            if duty.type == BeaconRole.SYNC_COMMITTEE:
+                self._expected[_what(duty)] = sync_root
+                continue
             index = duty.committee_index if names_committee else 0
             if index not in roots:
                 data = AttestationData(slot, index, vote.block_root, vote.source, vote.target)
                 roots[index] = signing_root(data.hash_tree_root(), attester_domain)
                 self._data[roots[index]] = data
-            self._attesters.setdefault(roots[index], {})[duty.validator_index] = duty
-        sync_members = self._own_duties(BeaconRole.SYNC_COMMITTEE)
+            self._expected[_what(duty)] = roots[index]
+
+    def _sign(self, vote: BeaconVote) -> dict[_What, Signature]:
+        """Sign everything with the own shares, attestations in one batch. Raises SlashableError."""
+        signer = self.services.signer
+        signed: dict[_What, Signature] = {}
+        attesters = [_what(duty) for duty in self._own_duties(BeaconRole.ATTESTER)]
+        if attesters:
+            shares, roots = self._shares_and_roots(attesters)
+            signatures = signer.sign_attestations(shares, roots, vote.source.epoch, vote.target.epoch)
+            signed.update(zip(attesters, signatures, strict=True))
+        sync_members = [_what(duty) for duty in self._own_duties(BeaconRole.SYNC_COMMITTEE)]
         if sync_members:
-            root = signing_root(vote.block_root, self.domain(DOMAIN_SYNC_COMMITTEE, slot))
-            self._sync_members[root] = {duty.validator_index: duty for duty in sync_members}
+            signed.update(zip(sync_members, signer.sign_roots(*self._shares_and_roots(sync_members)), strict=True))
+        return signed
+
+    def _shares_and_roots(self, whats: Sequence[_What]) -> tuple[list[PublicKey], list[Root]]:
+        return [self.shares[index].share_pubkey for _, index in whats], [self._expected[what] for what in whats]
 
     def _own_duties(self, role: BeaconRole | None = None) -> list[ValidatorDuty]:
         duties = self._duties_with_share(self.duty)
@@ -216,20 +221,20 @@ class CommitteeRunner(Runner):
             return []
         return [item for item in duty.validator_duties if item.validator_index in self.shares]
 
-    def _due(
-        self,
-        role: BeaconRole,
-        expected: Mapping[Root, Mapping[ValidatorIndex, ValidatorDuty]],
-        roots: Sequence[Root],
-    ) -> dict[Pair, ValidatorDuty]:
+    def _due(self, role: BeaconRole, roots: Sequence[Root]) -> dict[Pair, ValidatorDuty]:
         """What of a role has a quorum for one of ``roots`` and is not submitted yet, in the duty's order."""
         container = self._running_state().post_consensus
-        return {
-            Pair(index, root): duty
-            for root in roots
-            for index, duty in expected.get(root, {}).items()
-            if (role, index) not in self._submitted and container.has_quorum(index, root)
-        }
+        newly_quorate = set(roots)
+        due = {}
+        for duty in self._own_duties(role):
+            root = self._expected[_what(duty)]
+            if (
+                root in newly_quorate
+                and _what(duty) not in self._submitted
+                and container.has_quorum(duty.validator_index, root)
+            ):
+                due[Pair(duty.validator_index, root)] = duty
+        return due
 
     def _submit_attestations(self, due: Mapping[Pair, ValidatorDuty], signatures: Mapping[Pair, Signature]) -> None:
         attestations = []
@@ -245,7 +250,7 @@ class CommitteeRunner(Runner):
                         signature=signatures[pair],
                     )
                 )
-                self._submitted.add((BeaconRole.ATTESTER, duty.validator_index))
+                self._submitted.add(_what(duty))
         if attestations:
             self.outbox.emit(SubmitAttestations(self.duty.slot, tuple(attestations), self.deadline, self.story.key))
 
@@ -255,12 +260,16 @@ class CommitteeRunner(Runner):
         for pair, duty in due.items():
             if pair in signatures:
                 messages.append(SignedSyncCommitteeMessage(duty.validator_index, block_root, signatures[pair]))
-                self._submitted.add((BeaconRole.SYNC_COMMITTEE, duty.validator_index))
+                self._submitted.add(_what(duty))
         if messages:
             self.outbox.emit(
                 SubmitSyncCommitteeMessages(self.duty.slot, tuple(messages), self.deadline, self.story.key)
             )
 
     def _finish_if_complete(self) -> None:
-        if all((BeaconRole(duty.type), duty.validator_index) in self._submitted for duty in self._own_duties()):
+        if all(_what(duty) in self._submitted for duty in self._own_duties()):
             self.finish()
+
+
+def _what(duty: ValidatorDuty) -> _What:
+    return duty.type, duty.validator_index
