@@ -1,0 +1,173 @@
+"""A beacon node that knows nothing but duties: a process of its own, run by the worker tests.
+
+Prints its port as the first line. Every validator attests once an epoch, in slot ``index mod SLOTS_PER_EPOCH``.
+``GET /control?…`` changes its behaviour: ``hold=<slot>`` (attestation data of that slot hangs for 60 s, once),
+``refuse=<n>`` (the next n submissions get an error), ``partial=<n>`` (the next n submissions: the first is refused),
+``sick=1|0`` (everything is 503), ``root=<byte>`` (the dependent root's byte), ``forget=<index>`` (has no duties).
+``GET /log`` is what happened.
+"""
+
+import argparse
+import json
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+
+def root(byte):
+    return "0x" + bytes([byte]).hex() * 32
+
+
+class State:
+    def __init__(self, options):
+        self.options = options
+        self.control = {"hold": -1, "refuse": 0, "partial": 0, "sick": 0, "root": 1, "forget": -1}
+        self.log = {"data": [], "submitted": [], "held_port": None, "duties": []}
+        self.lock = threading.Lock()
+
+    def slot(self):
+        return max(0, int((time.time() - self.options.genesis_time) // self.options.slot_seconds))
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    state: State
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, body, status=200):
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def take(self, name):
+        with self.state.lock:
+            if self.state.control[name] > 0:
+                self.state.control[name] -= 1
+                return True
+            return False
+
+    def do_GET(self):
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        state, options = self.state, self.state.options
+        if url.path == "/control":
+            state.control.update({key: int(value) for key, value in query.items()})
+            return self.answer(state.control)
+        if url.path == "/log":
+            with state.lock:
+                return self.answer(state.log)
+        if state.control["sick"]:
+            return self.answer({"code": 503, "message": "sick"}, 503)
+        match url.path.split("/")[-1]:
+            case "syncing":
+                return self.answer(
+                    {"data": {"head_slot": str(state.slot()), "sync_distance": "0", "is_syncing": False}}
+                )
+            case "genesis":
+                data = {"genesis_time": str(options.genesis_time), "genesis_validators_root": root(7)}
+                return self.answer({"data": data})
+            case "spec":
+                data = {
+                    "SLOT_DURATION_MS": str(int(options.slot_seconds * 1000)),
+                    "SLOTS_PER_EPOCH": str(options.slots_per_epoch),
+                    "FULU_FORK_VERSION": "0x06000001",
+                }
+                return self.answer({"data": data})
+            case "fork_schedule":
+                return self.answer({"data": [{"epoch": "0", "current_version": "0x06000001"}]})
+            case "attestation_data":
+                return self.attestation_data(int(query["slot"]))
+        return self.answer({"code": 404, "message": "no such route"}, 404)
+
+    def attestation_data(self, slot):
+        state = self.state
+        with state.lock:
+            held = state.control["hold"] == slot
+            if held:
+                state.control["hold"] = -1
+                state.log["held_port"] = self.client_address[1]
+            state.log["data"].append([slot, time.time()])
+        if held:
+            time.sleep(60)
+        epoch = slot // state.options.slots_per_epoch
+        data = {
+            "slot": str(slot),
+            "index": "0",
+            "beacon_block_root": root(3),
+            "source": {"epoch": str(max(0, epoch - 1)), "root": root(4)},
+            "target": {"epoch": str(epoch), "root": root(5)},
+        }
+        return self.answer({"data": data})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        state = self.state
+        if state.control["sick"]:
+            return self.answer({"code": 503, "message": "sick"}, 503)
+        path = urlsplit(self.path).path
+        if path == "/eth/v1/beacon/states/head/validators":
+            return self.answer({"data": [validator(key) for key in body["ids"]]})
+        if path.startswith("/eth/v1/validator/duties/attester/"):
+            epoch = int(path.rsplit("/", 1)[1])
+            state.log["duties"].append(epoch)
+            data = [self.duty(epoch, int(index)) for index in body if int(index) != state.control["forget"]]
+            return self.answer({"dependent_root": root(state.control["root"]), "data": data})
+        if path == "/eth/v2/beacon/pool/attestations":
+            if self.take("refuse"):
+                return self.answer({"code": 500, "message": "not now"}, 500)
+            failures = [{"index": "0", "message": "unknown head block"}] if self.take("partial") else []
+            accepted = body[1:] if failures else body
+            with state.lock:
+                for attestation in accepted:
+                    state.log["submitted"].append(
+                        [int(attestation["attester_index"]), int(attestation["data"]["slot"])]
+                    )
+            return self.answer({"code": 400, "failures": failures} if failures else {}, 400 if failures else 200)
+        return self.answer({"code": 404, "message": "no such route"}, 404)
+
+    def duty(self, epoch, index):
+        spread = self.state.options.slots_per_epoch
+        return {
+            "pubkey": "0x" + index.to_bytes(48, "big").hex(),
+            "validator_index": str(index),
+            "committee_index": "0",
+            "committee_length": "32",
+            "committees_at_slot": "1",
+            "validator_committee_index": str(index % 32),
+            "slot": str(epoch * spread + index % spread),
+        }
+
+
+def validator(key):
+    return {
+        "index": str(int(key, 16)),
+        "balance": "32000000000",
+        "status": "active_ongoing",
+        "validator": {"pubkey": key, "activation_epoch": "0", "exit_epoch": str(2**64 - 1)},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--genesis-time", type=int, required=True)
+    parser.add_argument("--slot-seconds", type=float, required=True)
+    parser.add_argument("--slots-per-epoch", type=int, default=8)
+    parser.add_argument("--port", type=int, default=0)
+    Handler.state = State(parser.parse_args())
+    server = ThreadingHTTPServer(("127.0.0.1", Handler.state.options.port), Handler)
+    server.daemon_threads = True
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The Celery application: ``celery -A workers.app worker``. CONFIG_PATH names the configuration file.
+
+Tasks are thin; what they do is in ``ssv_pool``. Every task may come twice or late: each has a key, a claim and a
+deadline.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.signals import setup_logging
+
+from ssv_pool.errors import SsvPoolError
+from ssv_pool.messaging.tasks import celery_config
+from ssv_pool.observability.logs import configure_logging
+from ssv_pool.settings import Settings, load_settings
+from workers import steps
+from workers.context import WorkerContext
+from workers.heads import HeadWatcher
+from workers.ticker import Ticker
+
+TASK_MODULES = ("workers.beacon", "workers.duties", "workers.journal", "workers.registry")
+
+CHATTY = ("celery.app.trace", "celery.worker.strategy")
+"""Loggers with two lines a task: only their warnings are kept."""
+
+
+class PoolCelery(Celery):
+    """A Celery application whose workers are quiet and quick to reconnect."""
+
+    amqp_cls = f"{steps.__name__}:QuickAmqp"
+
+    @property
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name
+        """The worker class that the command line starts."""
+        return self.subclass_with_self(f"{steps.__name__}:QuietWorker")
+
+
+def make_app(settings: Settings) -> tuple[PoolCelery, WorkerContext]:
+    """The application for these settings, and what its tasks share."""
+    context = WorkerContext(settings)
+    made = PoolCelery("ssv", set_as_current=True)
+    made.conf.update(celery_config(context.broker, settings.instance))
+    made.conf.update(
+        include=TASK_MODULES,
+        worker_pool="threads",
+        worker_concurrency=settings.worker.concurrency,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_prefetch_count_reduction=False,
+        worker_send_task_events=False,
+    )
+    steps.install(made)
+    made.steps["worker"].add(Clockwork)
+    return made, context
+
+
+class Clockwork(bootsteps.StartStopStep):
+    """Starts and stops ticker and head watcher with the worker."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._ticker = Ticker(app, context)
+        self._heads = HeadWatcher(app, context)
+
+    def start(self, parent: Any) -> None:  # noqa: ARG002, D102 - as its base
+        self._ticker.start()
+        self._heads.start()
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002, D102 - as its base
+        self._ticker.stop()
+        self._heads.stop()
+
+
+@setup_logging.connect
+def _set_up_logging(**_: object) -> None:
+    log = context.settings.log
+    configure_logging(log.level, log.format, process="worker")
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _load() -> tuple[PoolCelery, WorkerContext]:
+    path = os.environ.get("CONFIG_PATH")
+    try:
+        return make_app(load_settings(Path(path) if path else None))
+    except SsvPoolError as error:
+        # Celery would wrap the error in a page of its own.
+        sys.stderr.write(f"worker: error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+app, context = _load()

@@ -1,0 +1,89 @@
+"""Listens to the beacon node's head events: a reorganisation that moves duties makes them be planned anew at once."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError, OperationalError
+
+from ssv_pool.beacon.answers import AnswerError, number, octets
+from ssv_pool.beacon.errors import BeaconError
+from ssv_pool.beacon.planner import plan_is_stale
+from ssv_pool.errors import UnavailableError
+from ssv_pool.observability.logs import logger
+from ssv_pool.protocol.chain import BeaconChain
+from ssv_pool.protocol.types.primitives import Epoch, Root, Slot
+from workers import schedule
+from workers.context import WorkerContext
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Pauses before the stream is opened again, in seconds."""
+
+SILENT_SLOTS = 8
+"""A stream without an event for so many slots counts as broken."""
+
+_log = logger(__name__)
+
+
+class HeadWatcher:
+    """Runs in a daemon thread of its own. Without it duties are planned twice an epoch all the same."""
+
+    def __init__(self, app: Celery, context: WorkerContext) -> None:
+        self._app = app
+        self._context = context
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="head-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; returns at once."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.wait(pause):
+            try:
+                chain = self._context.chain()
+                if chain is None:
+                    continue
+                silence = max(60.0, SILENT_SLOTS * chain.slot_seconds)
+                for event in self._context.beacon.events(("head",), silence=silence):
+                    if self._stop.is_set():
+                        return
+                    pause = FIRST_PAUSE
+                    self._on_head(chain, event.data)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except (BeaconError, UnavailableError, OperationalError, KombuError, CeleryError, OSError) as error:
+                # The look at the node's state says what is wrong; this stream is an extra.
+                _log.debug("head events end: listening again", problem=str(error).partition("\n")[0])
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _on_head(self, chain: BeaconChain, data: dict[str, Any]) -> None:
+        try:
+            epoch = chain.epoch_of(Slot(number(data, "slot")))
+            # An epoch's attester duties depend on the last block before the previous epoch.
+            roots = {
+                epoch: Root(octets(data, "previous_duty_dependent_root", 32)),
+                Epoch(epoch + 1): Root(octets(data, "current_duty_dependent_root", 32)),
+            }
+        except AnswerError as error:
+            _log.debug("head event not understood", problem=str(error))
+            return
+        with self._context.database.read() as session:
+            stale = [(e, root) for e, root in roots.items() if plan_is_stale(session, e, root)]
+        for stale_epoch, root in stale:
+            _log.info("the chain moved duties: planning again", epoch=stale_epoch)
+            until = time.time() + chain.slots_per_epoch * chain.slot_seconds
+            self._app.send_task(
+                schedule.PLAN_DUTIES,
+                (f"plan:root:{stale_epoch}:{root.hex()}", until),
+                expires=datetime.fromtimestamp(until, UTC),
+                retry=False,
+                ignore_result=True,
+            )

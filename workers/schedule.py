@@ -1,0 +1,116 @@
+"""What is to be done when: pure, from the clock and the chain's constants. The ticker publishes what is listed here.
+
+Each piece of work has a key, so that all workers list the same pieces and one of them does each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ssv_pool.protocol.chain import BeaconChain
+from ssv_pool.settings import Settings
+
+REFRESH_BEACON = "ssv.refresh_beacon"
+SYNC_REGISTRY = "ssv.sync_registry"
+REFRESH_VALIDATORS = "ssv.refresh_validators"
+PLAN_DUTIES = "ssv.plan_duties"
+ATTEST_SLOT = "ssv.attest_slot"
+PRUNE = "ssv.prune"
+
+LEAD_SECONDS = 0.5
+"""How long before its due time the work of a slot is published, at the most."""
+
+MIN_LEASE, MAX_LEASE = 0.5, 2.0
+"""Bounds of the time after which a dead worker's slot is taken over, in seconds."""
+
+BEACON_SECONDS = 4.0
+"""Pause between two looks at the beacon node's state."""
+
+RETRY_SECONDS = 2.0
+"""Pause before work that failed is published again, and lease of a claim on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece of work at one time."""
+
+    key: str
+    """Names it; what its claim is for."""
+    task: str
+    """The task that does it."""
+    arguments: tuple[object, ...]
+    """The task's arguments after key and ``until``."""
+    publish: float
+    """When to publish it first."""
+    begin: float
+    """When it begins; not before this is it missed."""
+    until: float
+    """From then on it is not begun any more."""
+    again: float
+    """Seconds after which work that nobody does or did is published again."""
+
+
+def slot_lease(chain: BeaconChain) -> float:
+    """After how many seconds a dead worker's slot is taken over: a quarter of a slot, within bounds."""
+    return min(MAX_LEASE, max(MIN_LEASE, chain.slot_seconds / 4))
+
+
+def slot_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:
+    """The attestations of slots, published in (after, to]. Each may begin until one slot after its due time."""
+    lead = min(LEAD_SECONDS, chain.slot_seconds / 4)
+    lease = slot_lease(chain)
+    slot = int(chain.slot_at(after - chain.slot_seconds))
+    while (publish := chain.attestation_due(slot) - lead) <= to:
+        if publish > after:
+            due = chain.attestation_due(slot)
+            until = due + chain.slot_seconds
+            yield Piece(f"attest:{slot}", ATTEST_SLOT, (slot, due), publish, due, until, 1.1 * lease)
+        slot += 1
+
+
+def epoch_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:
+    """What is done in each half of an epoch: plan; at its start also validator metadata and pruning."""
+    half = chain.slots_per_epoch * chain.slot_seconds / 2
+    number = max(0, int((after - chain.genesis_time) // half))
+    while (start := chain.genesis_time + number * half) <= to:
+        if start > after:
+            until = start + half
+            if number % 2 == 0:
+                yield Piece(f"validators:{number}", REFRESH_VALIDATORS, (), start, start, until, RETRY_SECONDS)
+                yield Piece(f"prune:{number}", PRUNE, (), start, start, until, RETRY_SECONDS)
+            # A tenth of a slot later, when the first block of the epoch may be there.
+            publish = start + chain.slot_seconds / 10
+            yield Piece(f"plan:{number}", PLAN_DUTIES, (), publish, publish, until, RETRY_SECONDS)
+        number += 1
+
+
+def steady_pieces(settings: Settings, after: float, to: float) -> Iterator[Piece]:
+    """What is done at a steady pace whether or not a beacon node was ever there."""
+    steady = ((REFRESH_BEACON, BEACON_SECONDS), (SYNC_REGISTRY, settings.registry.poll_seconds))
+    for task, period in steady:
+        number = int(after // period) + 1
+        while (publish := number * period) <= to:
+            # Work that fails is due again at the next period, not before.
+            yield Piece(f"{task}:{number}", task, (), publish, publish, publish + period, 2 * period)
+            number += 1
+
+
+def first_pieces(settings: Settings, chain: BeaconChain | None, now: float) -> Iterator[Piece]:
+    """What a worker does at once when it starts: everything whose last time is past, if nobody did it then."""
+    for task, period in ((REFRESH_BEACON, BEACON_SECONDS), (SYNC_REGISTRY, settings.registry.poll_seconds)):
+        number = int(now // period)
+        yield Piece(f"{task}:{number}", task, (), now, now, (number + 1) * period, 2 * period)
+    if chain is not None:
+        yield from chain_start_pieces(chain, now)
+
+
+def chain_start_pieces(chain: BeaconChain, now: float) -> Iterator[Piece]:
+    """What is done at once when the chain's constants become known: metadata, plan, and the slot under way."""
+    half = chain.slots_per_epoch * chain.slot_seconds / 2
+    number = max(0, int((now - chain.genesis_time) // half))
+    until = max(now, chain.genesis_time) + half
+    yield Piece(f"validators:first:{number}", REFRESH_VALIDATORS, (), now, now, until, RETRY_SECONDS)
+    yield Piece(f"plan:first:{number}", PLAN_DUTIES, (), now, now, until, RETRY_SECONDS)
+    if now > chain.genesis_time:
+        for piece in slot_pieces(chain, now - 2 * chain.slot_seconds, now):
+            if piece.until > now:
+                yield piece
