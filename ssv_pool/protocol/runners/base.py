@@ -411,9 +411,12 @@ class Runner(ABC):
         Returns:
             The roots that thereby got a quorum for some validator, each once, in order.
         """
-        self._settle_conflicts(container, messages)
+        settled = self._settle_conflicts(container, messages)
         newly_quorate: dict[Root, None] = {}
-        for signature, root, signer, index in messages:
+        for message in messages:
+            if settled and message in settled:
+                continue
+            signature, root, signer, index = message
             had_quorum = container.has_quorum(index, root)
             container.add(index, root, signer, signature)
             if not had_quorum and container.has_quorum(index, root):
@@ -449,7 +452,8 @@ class Runner(ABC):
 
     def _settle_conflicts(
         self, container: PartialSignatureContainer, messages: Sequence[PartialSignatureMessage]
-    ) -> None:
+    ) -> set[PartialSignatureMessage]:
+        """Deal with messages that differ from what their signer sent before; returns them."""
         conflicts = []
         for message in messages:
             stored = container.partials(message.validator_index, message.signing_root).get(message.signer)
@@ -459,7 +463,7 @@ class Runner(ABC):
             if share_key is not None:
                 conflicts.append((message, share_key, stored))
         if not conflicts:
-            return
+            return set()
         verify = self.services.threshold.verify_many
         stored_valid = verify([(key, message.signing_root, stored) for message, key, stored in conflicts])
         new_valid = verify([(key, message.signing_root, message.partial_signature) for message, key, _ in conflicts])
@@ -470,6 +474,7 @@ class Runner(ABC):
             container.remove(index, root, signer)
             if take:
                 container.add(index, root, signer, message.partial_signature)
+        return {message for message, _, _ in conflicts}
 
     def _share_key(self, message: PartialSignatureMessage) -> PublicKey | None:
         share = self.shares.get(message.validator_index)
