@@ -24,7 +24,13 @@ from libp2p.transport.upgrader import TransportUpgrader
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.network.settings import Counters, NetworkSettings
-from ssv_pool.network.transport import BoundedYamux, BufferedTCP, BufferedTCPStream, install_lean_streams
+from ssv_pool.network.transport import (
+    BoundedYamux,
+    BufferedTCP,
+    BufferedTCPStream,
+    Muxers,
+    install_lean_streams,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +110,12 @@ def build_host(settings: NetworkSettings, counters: Counters) -> BasicHost:
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)
     noise = NoiseTransport(key_pair, noise_privkey=create_noise_key_pair().private_key)
+    upgrader = TransportUpgrader({TProtocol(NOISE_PROTOCOL): noise}, {})
+    upgrader.muxer_multistream = Muxers({TProtocol(YAMUX_PROTOCOL): BoundedYamux})
     swarm = LeanSwarm(
         peer_id,
         peerstore,
-        TransportUpgrader({TProtocol(NOISE_PROTOCOL): noise}, {TProtocol(YAMUX_PROTOCOL): BoundedYamux}),
+        upgrader,
         transports=[BufferedTCP()],
         # Peers are dialled again by our own loop, which knows which ones matter and when to stop.
         retry_config=RetryConfig(max_retries=0),

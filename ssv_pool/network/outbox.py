@@ -30,7 +30,7 @@ class Outbox:
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
         batch_bytes: int = BATCH_BYTES,
-        is_known: Callable[[bytes], bool] = lambda _id: False,
+        take: Callable[[bytes], bool] = lambda _id: True,
     ) -> None:
         """Make an empty outbox.
 
@@ -38,19 +38,17 @@ class Outbox:
             max_entries: RPCs it takes.
             max_bytes: bytes it takes.
             batch_bytes: size up to which RPCs are joined.
-            is_known: whether the peer is known to have a message, asked when its turn comes.
+            take: asked about a message when its turn comes; False leaves it out, as the peer has it by now.
         """
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._batch_bytes = batch_bytes
-        self._is_known = is_known
+        self._take = take
         self._control: deque[bytes] = deque()
         self._messages: deque[tuple[bytes, bytes]] = deque()
         self._bytes = 0
         self._closed = False
         self._wake = trio.Event()
-        self.suppressed = 0
-        """Messages not sent because the peer had them by the time their turn came."""
 
     def __len__(self) -> int:
         return len(self._control) + len(self._messages)
@@ -101,8 +99,7 @@ class Outbox:
             size += len(parts[-1])
         while self._messages and (not parts or size + len(self._messages[0][0]) <= self._batch_bytes):
             rpc, message_id = self._messages.popleft()
-            if message_id and self._is_known(message_id):
-                self.suppressed += 1
+            if message_id and not self._take(message_id):
                 self._bytes -= len(rpc)
                 continue
             parts.append(rpc)

@@ -8,7 +8,6 @@ from typing import Any
 
 import trio
 from libp2p.abc import INotifee
-from libp2p.network.health.ping_probe import ping_connection
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
@@ -26,8 +25,8 @@ POLITE_PAUSE = 2.0
 """Seconds that the side with the greater peer id leaves the dialling to the other, so that two sides that know each
 other make one connection, not two."""
 
-FAILED_PINGS = 2
-"""Pings in a row that have to fail: one may be a busy machine's."""
+WATCH_INTERVAL = 0.5
+"""Seconds between two looks at all connections."""
 
 
 @dataclass(slots=True)
@@ -68,6 +67,12 @@ class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
             )
             for peer_id, record in self._records.items()
         )
+
+    def measured(self, peer_id: str, rtt: float) -> None:
+        """Note a connected peer's round trip time in seconds; 0 means not known yet."""
+        record = self._records.get(peer_id)
+        if record is not None and record.connected and rtt:
+            record.rtt = rtt
 
     def all_gone(self) -> None:
         """The host ended, and every connection with it."""
@@ -115,7 +120,7 @@ class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
             self._counters.disconnects += 1
             if record.address is None:
                 # Strangers come and go without number.
-                del self._records[peer_id]
+                self._records.pop(peer_id, None)
         self._changed.set()
         self._changed = trio.Event()
         logger.info("peer %s %s", peer_id, "connected" if connected else "disconnected")
@@ -151,42 +156,31 @@ async def keep_connected(swarm: Any, book: PeerBook, address: PeerAddress, setti
 
 
 async def watch_connections(swarm: Any, book: PeerBook, settings: NetworkSettings, counters: Counters) -> None:
-    """Ping every connection and end those that do not answer.
+    """End connections whose peer does not answer pings.
 
     A peer that lost its power or its route leaves a connection that looks open for as long as TCP retransmits, some
-    15 minutes. The library's own monitor pings one connection after the other, and closes by writing a farewell,
-    which blocks for good when the dead peer's socket buffer is full.
+    15 minutes.
     """
-    failures: dict[Any, int] = {}
-    while True:
-        await trio.sleep(settings.ping_interval * random.uniform(0.9, 1.1))
-        connections = swarm.get_connections()
-        failures = {connection: failures.get(connection, 0) for connection in connections}
-        async with trio.open_nursery() as nursery:
-            for connection in connections:
-                nursery.start_soon(_check, connection, failures, book, settings, counters)
+    async with trio.open_nursery() as nursery:
+        while True:
+            await trio.sleep(WATCH_INTERVAL)
+            for connection in swarm.get_connections():
+                book.measured(str(connection.muxed_conn.peer_id), connection.muxed_conn.rtt())
+                silence = connection.muxed_conn.silence()
+                if silence >= settings.dead_after and not connection.is_closed:
+                    counters.dead_connections += 1
+                    logger.warning(
+                        "connection to peer %s closed: no answer for %.0f s", connection.muxed_conn.peer_id, silence
+                    )
+                    nursery.start_soon(_abandon, connection)
 
 
-async def _check(
-    connection: Any, failures: dict[Any, int], book: PeerBook, settings: NetworkSettings, counters: Counters
-) -> None:
-    peer = connection.muxed_conn.peer_id
-    with trio.move_on_after(settings.ping_timeout + 1):
-        result = await ping_connection(connection, ping_timeout=settings.ping_timeout)
-        if result.success:
-            failures[connection] = 0
-            if (record := book.record(str(peer))).connected:
-                record.rtt = result.rtt_ms / 1000
-            return
-    failures[connection] += 1
-    if failures[connection] >= FAILED_PINGS and not connection.is_closed:
-        counters.dead_connections += 1
-        logger.warning("connection to peer %s closed: %d pings without an answer", peer, FAILED_PINGS)
-        with trio.move_on_after(1):
-            # The socket first: whatever waits to write to the peer then fails instead of waiting on.
-            await connection.muxed_conn.secured_conn.close()
-        with trio.move_on_after(2):
-            await connection.close()
+async def _abandon(connection: Any) -> None:
+    with trio.move_on_after(2):
+        # The socket first: the library's closing writes a farewell, which waits for good when the dead peer's socket
+        # buffer is full; and whatever else waits to write to the peer then fails.
+        await connection.muxed_conn.secured_conn.close()
+    await connection.close()
 
 
 def _cause(error: BaseException) -> str:

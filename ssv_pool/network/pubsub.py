@@ -137,7 +137,7 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
         await stream.write(encode_varint(len(hello)) + hello)
         self.router.add_peer(peer_id, stream.get_protocol())
         known = self._known.setdefault(peer_id, _Known())
-        outbox = Outbox(is_known=known.__contains__)
+        outbox = Outbox(take=lambda key: self._is_wanted(known, key))
         self.peers[peer_id] = stream
         self.router.outboxes[peer_id] = outbox
         self.peer_queues[peer_id] = _QueueFacade(outbox)
@@ -161,8 +161,12 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
             logger.debug("sending to peer %s ended: %r", peer, error)
             if self.peers.get(peer) is stream:
                 self._handle_dead_peer(peer)
-        finally:
-            self._counters.suppressed += outbox.suppressed
+
+    def _is_wanted(self, known: _Known, key: bytes) -> bool:
+        if key in known:
+            self._counters.suppressed += 1
+            return False
+        return True
 
     def _handle_dead_peer(self, peer_id: ID) -> None:
         outbox = self.router.outboxes.pop(peer_id, None)

@@ -102,10 +102,8 @@ class NetworkSettings:
     """Accepted messages waiting for the node; what comes on top is dropped and counted."""
     validation_timeout: float = 5.0
     """Seconds an async validation may take before the message is ignored."""
-    ping_interval: float = 3.0
-    """Seconds between two pings of a connection."""
-    ping_timeout: float = 3.0
-    """Seconds a ping may take; two in a row that do not come back end the connection."""
+    dead_after: float = 5.0
+    """Seconds a ping may go unanswered before the connection is ended; pings go out every two seconds."""
     dial_timeout: float = 5.0
     """Seconds a dial with its handshakes may take."""
 
@@ -133,7 +131,7 @@ class PeerStatus:
     since: float | None
     """Unix time at which the present state began; None when it was never connected."""
     rtt: float | None
-    """Last round trip time in seconds, to the millisecond; None before the first ping came back."""
+    """Round trip time in seconds, smoothed; None before the first ping came back."""
     topics: tuple[str, ...]
     """Topics the peer is subscribed to, sorted."""
     last_error: str | None

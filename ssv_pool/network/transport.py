@@ -1,11 +1,14 @@
 """TCP and Yamux as libp2p 0.8.1 ships them, with what hostile peers and many small messages need."""
 
+import struct
 from typing import Any
 
 import trio
-from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.io.exceptions import ConnectionClosedError, IOException
 from libp2p.io.trio import TrioTCPStream
+from libp2p.network.connection.exceptions import RawConnError
 from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux import yamux
 from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
@@ -120,11 +123,53 @@ class _StreamBuffers(dict[int, bytearray]):
 
 
 class BoundedYamux(yamux.Yamux):  # type: ignore[misc,unused-ignore]
-    """A Yamux connection whose peer cannot fill the memory by ignoring the receive window."""
+    """A Yamux connection that knows whether its peer is alive, and whose peer cannot fill the memory.
+
+    Liveness is asked with Yamux's own ping, one small frame each way that every implementation answers. The library's
+    monitor opens and negotiates a stream for each ping, which with twelve peers costs more than their gossip.
+    """
+
+    _ping_id: int
+    ping_interval = 2.0
+    """Seconds from a ping's answer to the next ping."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stream_buffers = _StreamBuffers(self)
+        self._waiting_since: float | None = None
+
+    def silence(self) -> float:
+        """Seconds for which a ping has been waiting for its answer; 0 when none is."""
+        return 0.0 if self._waiting_since is None else trio.current_time() - self._waiting_since
+
+    async def _measure_rtt_loop(self) -> None:
+        while not self.event_shutting_down.is_set():
+            self._ping_id = (self._ping_id + 1) % 2**32
+            self._ping_event = trio.Event()
+            self._waiting_since = self._ping_sent_time = trio.current_time()
+            ping = struct.pack(yamux.YAMUX_HEADER_FORMAT, 0, yamux.TYPE_PING, yamux.FLAG_SYN, 0, self._ping_id)
+            try:
+                # No time limit here: a write cut off half way would garble the connection. It may wait for good when
+                # the peer is dead, which is what silence() tells.
+                await self._write_frame(ping)
+            except (IOException, RawConnError):
+                return
+            await self._ping_event.wait()
+            self._waiting_since = None
+            await trio.sleep(self.ping_interval)
+
+
+class Muxers(MuxerMultistream):  # type: ignore[misc,unused-ignore]
+    """Negotiates the muxer and makes connections of the class that was configured.
+
+    The library's makes its own Yamux whatever class is given for Yamux's protocol.
+    """
+
+    async def new_conn(self, conn: Any, peer_id: Any) -> Any:
+        """Agree with the peer on a muxer and put it on a secured connection."""
+        protocol, connection_class = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        connection = connection_class(conn, peer_id, is_initiator=conn.is_initiator)
+        return self._annotate_connection(connection, conn, protocol)
 
 
 def install_lean_streams() -> None:
