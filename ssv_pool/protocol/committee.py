@@ -59,6 +59,12 @@ EARLY_SLOTS_AHEAD = 1
 REMEMBERED_SLOTS = 64
 """How many slots after its deadline an ended duty is remembered, so that a repeat of it does nothing."""
 
+MAX_VALUE_BYTES = 4096
+"""Longest consensus value taken from others; a beacon vote has 112 bytes."""
+
+MAX_STEP_BYTES = 52_000
+"""Longest content of a consensus message other than a proposal; a round change with its proof has 48 284 at most."""
+
 _NOT_BEGUN = frozenset({ErrorCode.FUTURE_MESSAGE, ErrorCode.NO_RUNNER_FOR_SLOT})
 
 _TOO_EARLY = _NOT_BEGUN | {
@@ -286,7 +292,27 @@ class Committee:
         except ProtocolError as error:
             self._reject_message(error, message)
             return
+        excess = self._excess(delivery)
+        if excess:
+            self._reject("limit", excess, delivery.where[1], message.operator_ids)
+            return
         self._offer(delivery)
+
+    def _excess(self, delivery: Delivery) -> str:
+        """Which limit a message breaks, that keeps what members can make this operator store small; empty if none."""
+        content = delivery.content
+        if isinstance(content, PartialSignatureMessages):
+            return ""
+        role, slot = delivery.where
+        rules = self._forks.at_slot(slot, self._chain.slots_per_epoch).roles.get(role)
+        if rules is None or rules.max_round is None or content.content.round > rules.max_round:
+            return f"round {content.content.round} is over the {role.name.lower()} role's last"
+        if len(delivery.message.full_data) > MAX_VALUE_BYTES:
+            return f"a value of {len(delivery.message.full_data)} bytes, expected at most {MAX_VALUE_BYTES}"
+        size = len(delivery.message.ssv_message.data)
+        if content.content.msg_type != QBFTMessageType.PROPOSAL and size > MAX_STEP_BYTES:
+            return f"content of {size} bytes, expected at most {MAX_STEP_BYTES}"
+        return ""
 
     def _offer(self, delivery: Delivery) -> None:
         """Give an admitted message to its runner; keep it where it comes too early."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol
 
 from ssv_pool.protocol.ports import OperatorKeys
@@ -63,7 +64,7 @@ class Context:
     cutoff_round: Round = CUTOFF_ROUND
     """First round in which an instance does nothing any more."""
     _operators: dict[OperatorId, bytes] = field(init=False, repr=False)
-    _verified: set[tuple[OperatorId, bytes, bytes]] = field(init=False, repr=False, default_factory=set)
+    _verified: set[bytes] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
         """Index the committee's public keys by operator."""
@@ -93,7 +94,7 @@ class Context:
         """
         encoded = message.ssv_message.encode()
         for operator_id, signature in zip(message.operator_ids, message.signatures, strict=True):
-            known = (operator_id, signature, encoded)
+            known = sha256(operator_id.to_bytes(8, "little") + signature + encoded).digest()
             if known in self._verified:
                 continue
             public_key = self._operators.get(operator_id)

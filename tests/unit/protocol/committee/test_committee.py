@@ -20,6 +20,8 @@ from committee_network import (
     validator_key,
     vote,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ssv_pool.protocol import early
 from ssv_pool.protocol.committee import MAX_RUNNERS, Committee
@@ -234,6 +236,20 @@ def test_messages_from_before_the_duty_are_kept_and_used(order: int) -> None:
     assert len(committee._early) == 0
 
 
+TRANSCRIPT = of_others(2)
+
+
+@given(st.permutations([*TRANSCRIPT, *TRANSCRIPT[::3]]), st.integers(0, len(TRANSCRIPT)))
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_messages_does_not_matter(messages: list[SignedSSVMessage], position: int) -> None:
+    """All of a duty's messages in any order, some of them twice, the own start anywhere among them: it completes."""
+    committee = make_committee()
+    events = [*map(received, messages[:position]), start(), *map(received, messages[position:])]
+    effects = [effect for event in events for effect in drain(committee, committee.handle(event, DUE), DUE)]
+    assert record_of(effects).outcome == Outcome.COMPLETED
+    assert [len(effect.attestations) for effect in effects if isinstance(effect, SubmitAttestations)] == [2]
+
+
 def test_own_partial_signatures_leave_before_signatures_are_rebuilt() -> None:
     committee = make_committee()
     for message in of_others(2):
@@ -368,6 +384,24 @@ def test_messages_that_are_wrong_are_refused_by_name() -> None:
         [effect] = committee.handle(received(signed(1, bad)), DUE)
         assert isinstance(effect, Rejected)
         assert effect.rule == "plain"
+
+
+def test_what_members_can_make_this_operator_store_is_limited() -> None:
+    committee = make_committee()
+    committee.handle(start(), DUE)
+    change = QBFTMessage(QBFTMessageType.ROUND_CHANGE, SLOT, Round(2), IDENTIFIER, Root(bytes(32)))
+    cases = [
+        (replace(change, round=Round(13)), b"", "round 13 is over the committee role's last"),
+        (change, bytes(4097), "a value of 4097 bytes, expected at most 4096"),
+        (
+            replace(change, round_change_justification=(partials(1, Root(bytes(32)), *range(300)).encode(),) * 2),
+            b"",
+            "content of 87284 bytes, expected at most 52000",
+        ),
+    ]
+    for content, full_data, detail in cases:
+        message = signed(3, SSVMessage(MsgType.CONSENSUS, IDENTIFIER, content.encode()), full_data)
+        assert committee.handle(received(message), DUE) == [Rejected("limit", detail, SLOT, (OperatorId(3),))]
 
 
 def partials(operator_id: int, root: Root, *indices: int, slot: int = SLOT, good: bool = True) -> SignedSSVMessage:
