@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ssv_pool.errors import UnavailableError
+from ssv_pool.errors import ConfigError, UnavailableError
 from ssv_pool.registry.events import Log
 from ssv_pool.store.cursor import Block
 
@@ -32,11 +32,19 @@ class ExecutionNode:
     Args:
         url: JSON-RPC address. It may hold an API key: messages show scheme and host only.
         timeout_seconds: time limit of one request.
+
+    Raises:
+        ConfigError: the URL has a port that is none.
     """
 
     def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
         parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
+        try:
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            raise ConfigError(
+                f"execution.nodes: bad port in the URL of {parts.hostname}, expected 1 to 65535"
+            ) from None
         self.name = f"execution node {parts.scheme}://{parts.hostname}{port}"
         """For messages."""
         self._url = url
@@ -146,7 +154,7 @@ class ExecutionNode:
             raise ExecutionError(f"{self.name}: refused {method}, too many requests (status {status})")
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or ("error" not in answer and "result" not in answer):
             if status in (400, 413):

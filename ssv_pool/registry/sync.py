@@ -32,6 +32,9 @@ FOLLOW_DISTANCE = 8
 BATCH_BLOCKS = 200
 """Blocks asked for at once, at the most."""
 
+_GRANTED_BEFORE_GROWTH = 4
+"""A provider's limit seldom moves: trying a larger range at every turn would have every second query refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class MalformedEvent:
@@ -111,6 +114,7 @@ class RegistrySync:
         self._follow_distance = follow_distance
         self._batch_blocks = batch_blocks
         self._range = batch_blocks
+        self._granted = 0
         self._handler = handler or EventHandler()
         self._checked: set[ExecutionNode] = set()
 
@@ -199,13 +203,21 @@ class RegistrySync:
                 if asked == 1:
                     raise
                 self._range = max(1, asked // 2)
+                self._granted = 0
                 continue
             # The chain under the range must not have changed while the logs were read.
             if before is None or node.block(end) != before:
                 raise ExecutionError(f"{node.name}: block {end} changed while its logs were read")
-            if end - start + 1 == self._range:
-                self._range = min(self._range * 2, self._batch_blocks)
+            self._let_range_grow(end - start + 1)
             return end, logs
+
+    def _let_range_grow(self, blocks: int) -> None:
+        """Double the range after some ranges in a row that the node gave in full; one refusal starts the count anew."""
+        if blocks == self._range < self._batch_blocks:
+            self._granted += 1
+            if self._granted >= _GRANTED_BEFORE_GROWTH:
+                self._range = min(self._range * 2, self._batch_blocks)
+                self._granted = 0
 
     def _blocks(self, node: ExecutionNode, logs: Sequence[Log], end: int) -> list[tuple[Block, list[Log]]]:
         """The blocks that have events of ours, with them, and the last block of the range."""

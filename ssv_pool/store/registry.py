@@ -32,8 +32,9 @@ from ssv_pool.store.records import (
 
 def load_registry(session: Session) -> RegistrySnapshot:
     """The whole registry in three queries; the encrypted shares are left out (see ``own_shares``)."""
+    applied = SyncCursor.block_hash.is_not(None)
     state = session.execute(
-        select(StoreState.version, SyncCursor.block_number).outerjoin_from(StoreState, SyncCursor, SyncCursor.id == 1)
+        select(StoreState.version, SyncCursor.block_number).outerjoin_from(StoreState, SyncCursor, applied)
     ).one_or_none()
     version, block_number = (0, None) if state is None else state
     operators = session.execute(select(Operator.operator_id, Operator.owner, Operator.public_key))

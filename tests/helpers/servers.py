@@ -140,6 +140,8 @@ class RpcProxy:
         """So many answers of any kind are no JSON."""
         self.overrides: dict[str, Any] = {}
         """Method → result given instead of the node's."""
+        self.missing_block: int | None = None
+        """A block that the node claims not to have."""
         self.ranges: list[tuple[int, int]] = []
         """The log queries that came, refused ones too."""
 
@@ -199,6 +201,8 @@ class RpcProxy:
             return 200, b"<html>busy</html>"
         if request["method"] in self.overrides:
             return 200, _json(request, result=self.overrides[request["method"]])
+        if request["method"] == "eth_getBlockByNumber" and request["params"][0] == hex(self.missing_block or -1):
+            return 200, _json(request, result=None)
         if request["method"] == "eth_getLogs":
             query = request["params"][0]
             first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)

@@ -33,7 +33,7 @@ from ssv_pool.store.registry import exit_requests, load_registry, validators_of_
 
 OWNERS = (ALICE, BOB)
 KEYS = tuple(sha256(bytes([number])).digest() + bytes(16) for number in range(4))
-COMMITTEES = ((1, 2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 5, 6, 7), (1, 2, 3), (1, 1, 2, 3), ())
+COMMITTEES = (*((1, 2, 3, 4),) * 3, (2, 3, 4, 5), (1, 2, 3, 4, 5, 6, 7), (1, 2, 3), (1, 1, 2, 3), ())
 OPERATORS = tuple(range(1, 9))
 
 
@@ -91,9 +91,15 @@ def event(draw: st.DrawFn, model: Model, time: int) -> Content:
     """Draw an event and apply it to the model."""
     owner, key = draw(st.sampled_from(OWNERS)), draw(st.sampled_from(KEYS))
     ids = draw(st.sampled_from(COMMITTEES))
-    match draw(
-        st.sampled_from(["add", "add", "add", "remove", "liquidate", "reactivate", "fee", "exit", "op", "unop"])
-    ):
+    kinds = ["add", "op", "unop", "remove", "fee"]
+    if model.validators:
+        kinds += ["add", "liquidate", "liquidate", "reactivate", "reactivate", "reactivate", "exit"]
+    kind = draw(st.sampled_from(kinds))
+    if kind != "add" and model.validators and draw(st.integers(0, 3)):
+        # Mostly about a validator that is there: else hardly any event would have an effect.
+        key = draw(st.sampled_from(sorted(model.validators)))
+        owner, ids = model.validators[key].owner, model.validators[key].ids
+    match kind:
         case "add":
             # Mostly the right nonce: else hardly any registration would pass.
             nonce = max(0, model.nonces.get(owner, 0) + draw(st.sampled_from((0, 0, 0, 0, -1, 1))))
@@ -127,7 +133,7 @@ def event(draw: st.DrawFn, model: Model, time: int) -> Content:
             return operator_removed(operator_id)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_the_store_follows_the_model(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -139,9 +145,9 @@ def test_the_store_follows_the_model(data: st.DataObject) -> None:
         chain = Chain(database, handler)
         chain.mine(*operators_added(7))
         model = Model(operators={i: b"key of %d" % i for i in range(1, 8)})
-        for _ in range(data.draw(st.integers(1, 12), "blocks")):
+        for _ in range(data.draw(st.integers(1, 10), "blocks")):
             time = make_block(chain.number + 1).time
-            chain.mine(*[data.draw(event(model, time)) for _ in range(data.draw(st.integers(0, 4), "events"))])
+            chain.mine(*[data.draw(event(model, time)) for _ in range(data.draw(st.integers(1, 6), "events"))])
             check(database, model)
         database.close()
 
