@@ -40,7 +40,7 @@ from ssv_pool.protocol.forks import ForkSchedule, alan_fork
 from ssv_pool.protocol.types.duties import CommitteeDuty
 from ssv_pool.protocol.types.ids import committee_of
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.primitives import CommitteeId
+from ssv_pool.protocol.types.primitives import CommitteeId, Epoch
 from ssv_pool.settings import Settings
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
@@ -62,6 +62,12 @@ LAG_SECONDS = 0.25
 
 GRACE_SECONDS = 50.0
 """How long running duties may go on after SIGTERM; below the supervisor's minute."""
+
+KEPT_EPOCHS = 2048
+"""Epochs of signing history that are kept entry by entry, for exports: nine days on mainnet."""
+
+PRUNE_SECONDS = 6 * 3600.0
+"""Pause between two prunings of the signing history."""
 
 SWITCH_SECONDS = 0.001
 """How long the committees' thread may hold the interpreter while the event loop wants it."""
@@ -352,6 +358,14 @@ class Node:
     def _report_part(self, part: str, problem: str | None = None) -> None:
         if self.health.report(part, problem):
             (log.info if problem is None else log.warning)("health", part=part, status=problem or "good")
+
+    async def _prune(self) -> None:
+        """Keep the signing history bounded: a floor stands for what is older than KEPT_EPOCHS."""
+        while True:
+            if self.chain is not None:
+                epoch = Epoch(max(0, self.chain.epoch_at(time.time()) - KEPT_EPOCHS))
+                await trio.to_thread.run_sync(self._protection.prune, epoch, self.chain.first_slot(epoch))
+            await trio.sleep(PRUNE_SECONDS)
 
     async def _measure_lag(self) -> None:
         while True:
