@@ -178,6 +178,7 @@ class Node:
                     self._follow_registry,
                     self._report,
                     self._measure_lag,
+                    self._prune,
                 ):
                     nursery.start_soon(loop)
                 async for number in signals:
