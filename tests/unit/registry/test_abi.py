@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_chain import (
     ALICE,
@@ -104,6 +104,7 @@ def test_non_canonical_offsets_are_refused() -> None:
         decode((abi.VALIDATOR_EXITED.topic, bytes(12) + ALICE), head + key + ids)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ALL), st.data())
 def test_altered_data_gives_an_event_or_our_error(case: tuple, data: st.DataObject) -> None:
     (topics, content), _ = case
@@ -115,12 +116,14 @@ def test_altered_data_gives_an_event_or_our_error(case: tuple, data: st.DataObje
         decode(topics, bytes(altered))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(abi.EVENTS)), st.lists(st.binary(min_size=32, max_size=32), max_size=3), st.binary())
 def test_random_bytes_give_an_event_or_our_error(topic: bytes, topics: list[bytes], data: bytes) -> None:
     with contextlib.suppress(AbiDecodeError):
         decode((topic, *topics), data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_packed_bytes_round_trip(content: bytes) -> None:
     assert abi.unpack_bytes(abi.pack_bytes(content)) == content
@@ -145,6 +148,7 @@ def test_packed_bytes_that_point_outside_are_refused(packed: bytes, error: str) 
     assert str(caught.value) == error
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_unpacking_random_bytes_gives_bytes_or_our_error(packed: bytes) -> None:
     with contextlib.suppress(AbiDecodeError):

@@ -133,7 +133,7 @@ def event(draw: st.DrawFn, model: Model, time: int) -> Content:
             return operator_removed(operator_id)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_the_store_follows_the_model(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssv_pool.errors import ConfigError
@@ -123,6 +123,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_json_gives_a_value_or_our_error(result: object) -> None:
     node = gives(result)
