@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -106,12 +107,17 @@ async def serve(options: NodeOptions, host: str, port: int) -> None:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise UnavailableError(f"port {port} on {host}: cannot listen ({error.strerror})") from error
+            raise UnavailableError(f"port {port} on {host}: cannot listen ({_reason(error)})") from error
         print(json.dumps({"port": runner.addresses[0][1], "genesis_time": options.genesis_time}), flush=True)  # noqa: T201
         await _run_until(node, stop)
     finally:
         node.close()
         await runner.cleanup()
+
+
+def _reason(error: OSError) -> str:
+    # asyncio wraps the text of the error in an account of what it did; the number tells all.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 async def _run_until(node: BeaconNode, stop: asyncio.Event) -> None:
