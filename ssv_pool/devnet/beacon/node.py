@@ -76,7 +76,7 @@ class BeaconNode:
             if slot > 0:
                 self._guarded(self.propose, slot)
             await self.clock.sleep_until(self.clock.instant(slot, attestation_due))
-            for committee in range(self._committees_at(slot)):
+            for committee in range(self._guarded(self._committees_at, slot) or 0):
                 self._guarded(self.simulated.attest, slot, committee)
                 await self.clock.sleep_until(self.clock.now() + 0.001)  # requests come first
             self._log_slot(slot)
@@ -113,14 +113,15 @@ class BeaconNode:
         epoch = self.spec.compute_epoch_at_slot(self.spec.Slot(slot))
         return int(self.spec.get_committee_count_per_slot(self.chain.current_state(), epoch))
 
-    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> None:
-        """Do one piece of a slot's work; the chain goes on without it if it fails."""
+    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do one piece of a slot's work; if it fails the chain goes on without it, and the result is None."""
         try:
-            work(*arguments)
+            return work(*arguments)
         except (AssertionError, BlockRefusedError) as error:
             self._log.warning("slot work refused", work=work.__name__, arguments=arguments, reason=str(error))
         except Exception:  # noqa: BLE001 - whatever it is, it is in the log with its trace, and the chain must go on
             self._log.exception("slot work failed", work=work.__name__, arguments=arguments)
+        return None
 
     def _log_slot(self, slot: int) -> None:
         head = self.chain.history.head

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from ssv_pool.devnet.beacon.api.common import ApiError, json_body
 from ssv_pool.devnet.beacon.codec import JsonError, from_json
+from ssv_pool.devnet.beacon.genesis import FORK_NAME
 from ssv_pool.devnet.beacon.node import BeaconNode
 
 BATCH = 64
@@ -17,6 +18,8 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
     """The routes of this area."""
 
     async def attestations(request: web.Request) -> web.Response:
+        if (version := request.headers.get("Eth-Consensus-Version")) != FORK_NAME:
+            raise JsonError(f"header Eth-Consensus-Version: found {version}, expected {FORK_NAME}")
         body = await json_body(request)
         if not isinstance(body, list):
             raise JsonError("body: expected an array of SingleAttestation")

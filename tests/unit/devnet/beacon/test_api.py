@@ -27,13 +27,14 @@ def running():
     return stepped
 
 
-def call(stepped, method, path, body=None, raw=None):
+def call(stepped, method, path, body=None, raw=None, version="fulu"):
     """Status and JSON of one request."""
 
     async def go():
         async with TestClient(TestServer(application(stepped.node))) as client:
             data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-            response = await client.request(method, path, data=data)
+            headers = {"Eth-Consensus-Version": version} if version else {}
+            response = await client.request(method, path, data=data, headers=headers)
             text = await response.text()
             return response.status, json.loads(text) if text else None
 
@@ -218,6 +219,8 @@ def test_attestation_data_and_submission(running):
     assert call(running, "POST", path, []) == (200, None)
     assert call(running, "POST", path, good)[0] == 400
     assert call(running, "POST", path, raw=b"[{]")[0] == 400
+    for version in ("deneb", None):
+        assert call(running, "POST", path, [good], version=version)[0] == 400
     assert call(running, "POST", path, raw=b"[" + b" " * (8 << 20) + b"]")[0] == 413
     status, live = call(running, "POST", "/eth/v1/validator/liveness/5", [str(validator)])
     assert live["data"] == [{"index": str(validator), "is_live": True}]
