@@ -15,7 +15,7 @@ from ssv_pool.beacon.planner import refresh_metadata
 from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.codec import CodecError
 from ssv_pool.messaging.commands import SUBMISSIONS, AttestationSubmission
-from ssv_pool.messaging.tasks import SUBMIT_ATTESTATIONS
+from ssv_pool.messaging.tasks import EXPIRY_SECONDS, SUBMIT_ATTESTATIONS
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.types.roles import RunnerRole
 from ssv_pool.store.chain import save_chain
@@ -74,7 +74,8 @@ def submit_attestations(self: Any, payload: str, attempt: int = 0, started: floa
             self.apply_async(
                 (SUBMISSIONS.encode(posting.left).decode(), posting.attempt, posting.started),
                 countdown=pause,
-                expires=datetime.fromtimestamp(submission.deadline, UTC),
+                # Later than the deadline: the task says itself that it was not met.
+                expires=datetime.fromtimestamp(submission.deadline + EXPIRY_SECONDS, UTC),
                 retry=False,
             )
         except (OperationalError, KombuError, CeleryError, OSError):

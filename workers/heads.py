@@ -36,6 +36,7 @@ class HeadWatcher:
         self._context = context
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="head-watcher", daemon=True)
+        self._asked: set[str] = set()
 
     def start(self) -> None:
         """Begin to listen."""
@@ -66,7 +67,8 @@ class HeadWatcher:
 
     def _on_head(self, chain: BeaconChain, data: dict[str, Any]) -> None:
         try:
-            epoch = chain.epoch_of(Slot(number(data, "slot")))
+            slot = Slot(number(data, "slot"))
+            epoch = chain.epoch_of(slot)
             # An epoch's attester duties depend on the last block before the previous epoch.
             roots = {
                 epoch: Root(octets(data, "previous_duty_dependent_root", 32)),
@@ -77,13 +79,17 @@ class HeadWatcher:
             return
         with self._context.database.read() as session:
             stale = [(e, root) for e, root in roots.items() if plan_is_stale(session, e, root)]
-        for stale_epoch, root in stale:
+        # Once for each slot: planning that failed is asked for again with the next head.
+        keys = {f"plan:root:{e}:{root.hex()}:{slot}": e for e, root in stale}
+        for key in keys.keys() - self._asked:
+            stale_epoch = keys[key]
             _log.info("the chain moved duties: planning again", epoch=stale_epoch)
             until = time.time() + chain.slots_per_epoch * chain.slot_seconds
             self._app.send_task(
                 schedule.PLAN_DUTIES,
-                (f"plan:root:{stale_epoch}:{root.hex()}", until),
+                (key, until),
                 expires=datetime.fromtimestamp(until, UTC),
                 retry=False,
                 ignore_result=True,
             )
+        self._asked = set(keys)

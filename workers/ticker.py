@@ -42,7 +42,7 @@ class Ticker:
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
         self._looks: dict[str, tuple[float, Piece]] = {}
         self._chain: BeaconChain | None = None
-        self._listed = 0.0
+        self._listed = self._since = 0.0
         self._trouble = False
 
     def start(self) -> None:
@@ -54,7 +54,7 @@ class Ticker:
         self._stop.set()
 
     def _run(self) -> None:
-        now = self._listed = self._now()
+        now = self._listed = self._since = self._now()
         self._look_at(schedule.first_pieces(self._context.settings, None, now))
         while not self._stop.is_set():
             try:
@@ -105,7 +105,7 @@ class Ticker:
                 del self._looks[piece.key]
             elif piece.until <= now:
                 del self._looks[piece.key]
-                if piece.task == schedule.ATTEST_SLOT:
+                if piece.task == schedule.ATTEST_SLOT and piece.begin > self._since:
                     _log.warning("a slot's attestations were not started in time", key=piece.key)
             else:
                 if state is ClaimState.FREE:

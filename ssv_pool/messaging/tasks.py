@@ -22,11 +22,14 @@ SUBMIT_ATTESTATIONS = "ssv.submit_attestations"
 RECORD_DUTY = "ssv.record_duty"
 """Task: keep a duty's story. Payload: JournalEntry."""
 
-VISIBILITY_SECONDS = 20
+VISIBILITY_SECONDS = 10
 """After this time a task that a worker took and neither finished nor gave back is given to another.
 
 It has to be longer than any wait inside a task, or tasks run twice; claims make that harmless.
 """
+
+EXPIRY_SECONDS = 30.0
+"""So long after its deadline the broker drops a task unseen."""
 
 JOURNAL_SECONDS = 60.0
 """How long a journal entry may wait for a broker that is away."""
@@ -86,9 +89,9 @@ class TaskSender:
         wait = 0.05
         while True:
             try:
-                self._app.send_task(
-                    name, (payload,), expires=datetime.fromtimestamp(deadline, UTC), retry=False, ignore_result=True
-                )
+                # Past the deadline by a little: the task says itself that it came too late.
+                expires = datetime.fromtimestamp(deadline + EXPIRY_SECONDS, UTC)
+                self._app.send_task(name, (payload,), expires=expires, retry=False, ignore_result=True)
             except (OperationalError, KombuError, CeleryError, OSError) as error:
                 if self._clock() + wait >= deadline:
                     problem = str(error).partition("\n")[0]

@@ -16,11 +16,17 @@ import pytest
 
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import stream_name
-from ssv_pool.messaging.commands import COMMANDS, StartCommitteeDuty
+from ssv_pool.messaging.commands import COMMANDS, AttestationSubmission, StartCommitteeDuty
 from ssv_pool.messaging.identity import announce_operator
+from ssv_pool.messaging.tasks import TaskSender
 from ssv_pool.messaging.valkey import EmbeddedValkey
+from ssv_pool.protocol.events import SignedAttestation
+from ssv_pool.protocol.types import AttestationData, Checkpoint
 from ssv_pool.store.database import Database
+from ssv_pool.store.duties import plan_of
+from ssv_pool.store.journal import entries
 from ssv_pool.store.registry_changes import NewValidator, add_operator, add_validator, bump_version
+from ssv_pool.store.status import statuses
 
 FAKE_BEACON = Path(__file__).with_name("fake_beacon.py")
 REPOSITORY = Path(__file__).parents[3]
@@ -77,7 +83,7 @@ class Operator:
                 add_validator(session, new)
             bump_version(session)
 
-    def configure(self, execution="http://127.0.0.1:9"):
+    def configure(self, execution):
         config = {
             "network": "devnet",
             "data_dir": str(self.folder),
@@ -90,11 +96,11 @@ class Operator:
         }
         (self.folder / "config.yaml").write_text(json.dumps(config))
 
-    def prepare(self, slot_seconds, genesis_in=0.0):
+    def prepare(self, slot_seconds, genesis_in=0.0, *, execution=False):
         """Everything but the workers; registered long before, so that duties begin in epoch 1."""
         self.start_beacon(slot_seconds, genesis_in - 8 * slot_seconds)
         self.fill_store()
-        self.configure()
+        self.configure(f"http://127.0.0.1:{self.beacon_port}/rpc" if execution else "http://127.0.0.1:9")
         announce_operator(self.redis, "op1", OWN_KEY)
 
     def start_worker(self):
@@ -160,6 +166,41 @@ class Operator:
 
     def logs(self, text):
         return [line for path in self.folder.glob("w*.log") for line in path.read_text().splitlines() if text in line]
+
+    def kill(self, process):
+        process.kill()
+        process.wait()
+
+    def restart_beacon(self):
+        self.kill(self.beacon)
+        self.beacon.stdout.close()
+        self.beacon = self.run_beacon()
+
+    def statuses(self):
+        with self.database.read() as session:
+            return statuses(session)
+
+    def root_of(self, epoch):
+        with self.database.read() as session:
+            plan = plan_of(session, epoch)
+            return plan and plan.dependent_root
+
+    def journal(self):
+        with self.database.read() as session:
+            return {entry.key: entry for entry in entries(session)}
+
+    def sender(self):
+        return TaskSender(BrokerUrl.unix(self.broker.socket), "op1")
+
+    def submission(self, key, indices, seconds=60.0):
+        slot = self.slot()
+        data = AttestationData(slot, 0, bytes(32), Checkpoint(1, bytes(32)), Checkpoint(2, bytes(32)))
+        signed = tuple(SignedAttestation(index, 0, 32, index, data, bytes(96)) for index in indices)
+        return AttestationSubmission(key, slot, "fulu", signed, time.time() + seconds)
+
+    def submitted(self):
+        """The validators whose attestations the beacon node accepted, one for each time."""
+        return sorted(index for index, _ in self.call("/log")["submitted"])
 
     def close(self):
         for process in self.processes:

@@ -1,10 +1,10 @@
-"""A beacon node that knows nothing but duties: a process of its own, run by the worker tests.
+"""A beacon node that knows nothing but duties, and an execution node at ``/rpc``: a process of its own for the tests.
 
 Prints its port as the first line. Every validator attests once an epoch, in slot ``index mod SLOTS_PER_EPOCH``.
 ``GET /control?…`` changes its behaviour: ``hold=<slot>`` (attestation data of that slot hangs for 60 s, once),
 ``refuse=<n>`` (the next n submissions get an error), ``partial=<n>`` (the next n submissions: the first is refused),
-``sick=1|0`` (everything is 503), ``root=<byte>`` (the dependent root's byte), ``forget=<index>`` (has no duties).
-``GET /log`` is what happened.
+``sick=1|0`` (everything is 503), ``root=<byte>`` (the dependent root's byte),
+``hang=1`` (the next submission hangs for 60 s). ``GET /log`` is what happened.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def root(byte):
 class State:
     def __init__(self, options):
         self.options = options
-        self.control = {"hold": -1, "refuse": 0, "partial": 0, "sick": 0, "root": 1, "forget": -1}
+        self.control = {"hold": -1, "refuse": 0, "partial": 0, "sick": 0, "root": 1, "hang": 0}
         self.log = {"data": [], "submitted": [], "held_port": None, "duties": []}
         self.lock = threading.Lock()
 
@@ -85,7 +85,28 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer({"data": [{"epoch": "0", "current_version": "0x06000001"}]})
             case "attestation_data":
                 return self.attestation_data(int(query["slot"]))
+        if url.path == "/eth/v1/events":
+            return self.heads()
         return self.answer({"code": 404, "message": "no such route"}, 404)
+
+    def heads(self):
+        """A head event every tenth of a second, until the listener goes."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+        while not self.state.control["sick"]:
+            dependent = root(self.state.control["root"])
+            data = {
+                "slot": str(self.state.slot()),
+                "previous_duty_dependent_root": dependent,
+                "current_duty_dependent_root": dependent,
+            }
+            try:
+                self.wfile.write(f"event: head\ndata: {json.dumps(data)}\n\n".encode())
+            except OSError:
+                return
+            time.sleep(0.1)
 
     def attestation_data(self, slot):
         state = self.state
@@ -110,17 +131,24 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         state = self.state
+        path = urlsplit(self.path).path
+        if path == "/rpc":
+            return self.answer(
+                {"jsonrpc": "2.0", "id": body["id"], "result": execution(body["method"], body["params"])}
+            )
         if state.control["sick"]:
             return self.answer({"code": 503, "message": "sick"}, 503)
-        path = urlsplit(self.path).path
         if path == "/eth/v1/beacon/states/head/validators":
             return self.answer({"data": [validator(key) for key in body["ids"]]})
         if path.startswith("/eth/v1/validator/duties/attester/"):
             epoch = int(path.rsplit("/", 1)[1])
             state.log["duties"].append(epoch)
-            data = [self.duty(epoch, int(index)) for index in body if int(index) != state.control["forget"]]
+            data = [self.duty(epoch, int(index)) for index in body]
             return self.answer({"dependent_root": root(state.control["root"]), "data": data})
         if path == "/eth/v2/beacon/pool/attestations":
+            if self.take("hang"):
+                state.log["held_port"] = self.client_address[1]
+                time.sleep(60)
             if self.take("refuse"):
                 return self.answer({"code": 500, "message": "not now"}, 500)
             failures = [{"index": "0", "message": "unknown head block"}] if self.take("partial") else []
@@ -144,6 +172,42 @@ class Handler(BaseHTTPRequestHandler):
             "validator_committee_index": str(index % 32),
             "slot": str(epoch * spread + index % spread),
         }
+
+
+def execution(method, parameters):
+    """A chain of 20 blocks; in block 5 operator 5 was removed."""
+    match method:
+        case "eth_chainId":
+            return "0x1"
+        case "eth_syncing":
+            return False
+        case "eth_getCode":
+            return "0x01"
+        case "eth_getBlockByNumber":
+            number = 20 if parameters[0] == "latest" else int(parameters[0], 16)
+            return {
+                "number": hex(number),
+                "hash": root(number),
+                "parentHash": root(max(0, number - 1)),
+                "timestamp": hex(int(time.time()) if number == 20 else number),
+            }
+        case "eth_getLogs":
+            first, last = (int(parameters[0][key], 16) for key in ("fromBlock", "toBlock"))
+            return [REMOVED] if first <= 5 <= last else []
+    return None
+
+
+REMOVED = {
+    "address": "0x" + "11" * 20,
+    "topics": ["0x0e0ba6c2b04de36d6d509ec5bd155c43a9fe862f8052096dd54f3902a74cca3e", "0x" + "00" * 31 + "05"],
+    "data": "0x",
+    "blockNumber": "0x5",
+    "blockHash": root(5),
+    "transactionHash": root(99),
+    "transactionIndex": "0x0",
+    "logIndex": "0x0",
+    "removed": False,
+}
 
 
 def validator(key):
