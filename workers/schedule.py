@@ -94,13 +94,11 @@ def steady_pieces(settings: Settings, after: float, to: float) -> Iterator[Piece
             number += 1
 
 
-def first_pieces(settings: Settings, chain: BeaconChain | None, now: float) -> Iterator[Piece]:
-    """What a worker does at once when it starts: everything whose last time is past, if nobody did it then."""
+def first_pieces(settings: Settings, now: float) -> Iterator[Piece]:
+    """What a worker does at once when it starts: what is steadily done, if nobody did it in this period."""
     for task, period in ((REFRESH_BEACON, BEACON_SECONDS), (SYNC_REGISTRY, settings.registry.poll_seconds)):
         number = int(now // period)
         yield Piece(f"{task}:{number}", task, (), now, now, (number + 1) * period, 2 * period)
-    if chain is not None:
-        yield from chain_start_pieces(chain, now)
 
 
 def chain_start_pieces(chain: BeaconChain, now: float) -> Iterator[Piece]:

@@ -55,7 +55,7 @@ class Ticker:
 
     def _run(self) -> None:
         now = self._listed = self._since = self._now()
-        self._look_at(schedule.first_pieces(self._context.settings, None, now))
+        self._look_at(schedule.first_pieces(self._context.settings, now))
         while not self._stop.is_set():
             try:
                 pause = self._tick()
