@@ -81,6 +81,18 @@ class LeanSwarm(Swarm):  # type: ignore[misc,unused-ignore]
     its lifetime a host accepts no more.
     """
 
+    async def run(self) -> None:
+        """Run, with nobody dialling but our own loop.
+
+        The library's connector dials any address it ever heard of while there are fewer connections than half of what
+        is allowed, and has no switch.
+        """
+        self.auto_connector.run_background_task = _no_task
+        await super().run()
+
+    def _schedule_auto_connect(self) -> None:
+        """Dial nobody when a connection ends."""
+
     async def _do_handle_inbound_connection(self, stream: Any, maddr: Any, _failure_event: Any) -> None:
         try:
             connection = await self.upgrade_inbound_raw_conn(_inbound(stream), maddr)
@@ -89,6 +101,10 @@ class LeanSwarm(Swarm):  # type: ignore[misc,unused-ignore]
             await stream.close()
             return
         await connection.event_closed.wait()
+
+
+async def _no_task(_nursery: Any) -> None:
+    """Stand in for the connector's loop."""
 
 
 def _inbound(stream: Any) -> Any:
@@ -122,7 +138,7 @@ def build_host(settings: NetworkSettings, counters: Counters) -> BasicHost:
         connection_config=ConnectionConfig(
             max_connections=settings.max_connections,
             high_watermark=settings.max_connections,
-            # The library would else dial any address it ever heard of while it has fewer connections than this.
+            # Every slot may be taken by inbound connections.
             min_connections=0,
             low_watermark=0,
         ),
@@ -151,15 +167,18 @@ def check_port(host: str, port: int) -> None:
             raise UnavailableError(f"p2p port: cannot listen on {host}:{port}: {_reason(error)}") from None
 
 
-async def close_listeners(host: BasicHost) -> None:
-    """Close the listening sockets.
+async def close_sockets(host: BasicHost) -> None:
+    """Close the listening sockets and those of all connections.
 
-    They belong to tasks outside every nursery, and the library does not reach its own closing of them when it is
-    cancelled: the socket of a host that crashed would go on accepting connections.
+    The library does not reach its own closing of them when it is cancelled. The listeners belong to tasks outside every
+    nursery: those of a host that crashed would go on accepting connections, and the peers would wait for its answers.
     """
+    swarm = host.get_network()
     with trio.CancelScope(shield=True), trio.move_on_after(2):
-        for listener in list(host.get_network().listeners.values()):
+        for listener in list(swarm.listeners.values()):
             await listener.close()
+        for connection in swarm.get_connections():
+            await connection.muxed_conn.secured_conn.close()
 
 
 def _reason(error: OSError) -> str:

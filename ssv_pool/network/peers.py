@@ -1,6 +1,7 @@
 """Keeping configured peers connected, noticing dead connections, and the status of both."""
 
 import logging
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -187,8 +188,13 @@ def _cause(error: BaseException) -> str:
     """The innermost cause of a dial's failure in one line."""
     if isinstance(error, trio.TooSlowError):
         return "timed out"
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    while True:
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        elif error.__cause__ is not None:
+            error = error.__cause__
+        else:
+            break
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -13,6 +13,7 @@ import trio
 from google.protobuf.message import DecodeError
 from libp2p.io.exceptions import IOException
 from libp2p.network.connection.exceptions import RawConnError
+from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
@@ -129,12 +130,17 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
         """Open the outbound stream to a peer, say hello, and start sending what is queued for it."""
         if peer_id in self.peers or self.is_peer_blacklisted(peer_id):
             return
-        stream = await self.host.new_stream(peer_id, self.protocols)
-        if peer_id in self.peers:
-            await stream.reset()
-            return
-        hello = self.get_hello_packet().SerializeToString()
-        await stream.write(encode_varint(len(hello)) + hello)
+        try:
+            stream = await self.host.new_stream(peer_id, self.protocols)
+            if peer_id in self.peers:
+                await stream.reset()
+                return
+            hello = self.get_hello_packet().SerializeToString()
+            await stream.write(encode_varint(len(hello)) + hello)
+        except Exception as error:
+            # The library tries again after this exception only; after others, such as a negotiation that timed out on
+            # a busy machine, a connected peer would never hear from us.
+            raise SwarmException(f"gossip stream to peer {peer_id}: {error!r}") from error
         self.router.add_peer(peer_id, stream.get_protocol())
         known = self._known.setdefault(peer_id, _Known())
         outbox = Outbox(take=lambda key: self._is_wanted(known, key))
@@ -176,6 +182,14 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
             self._known.pop(peer_id, None)
         super()._handle_dead_peer(peer_id)
 
+    def _forget_all_subscriptions(self, peer_id: ID) -> None:
+        """Keep a peer's subscriptions for as long as the stream lives on which it tells them.
+
+        The library forgets them when our own stream to the peer fails; the peer does not know, and never repeats them.
+        """
+        if peer_id not in self._inbound:
+            super()._forget_all_subscriptions(peer_id)
+
     async def handle_dead_peer_queue(self) -> None:
         """Drop peers whose connection ended, and those whose stream was on one of several that ended.
 
@@ -196,6 +210,7 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
         previous = self._inbound.get(peer)
         self._inbound[peer] = stream
         if previous is not None:
+            super()._forget_all_subscriptions(peer)
             await previous.reset()
         frames = FrameReader(MAX_RPC_SIZE)
         sender = peer.to_bytes()
@@ -215,6 +230,7 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
         finally:
             if self._inbound.get(peer) is stream:
                 del self._inbound[peer]
+                super()._forget_all_subscriptions(peer)
 
     async def _on_rpc(self, peer: ID, sender: bytes, frame: bytes) -> None:
         check_rpc(frame)

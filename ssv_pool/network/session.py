@@ -10,7 +10,7 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from ssv_pool.errors import UnavailableError
-from ssv_pool.network.host import build_host, check_port, close_listeners
+from ssv_pool.network.host import build_host, check_port, close_sockets
 from ssv_pool.network.peers import PeerBook, keep_connected, watch_connections
 from ssv_pool.network.pubsub import CommitteePubsub
 from ssv_pool.network.router import CommitteeRouter
@@ -93,8 +93,9 @@ class Session:
                     yield
                 finally:
                     nursery.cancel_scope.cancel()
+                    await close_sockets(self.host)
         finally:
-            await close_listeners(self.host)
+            await close_sockets(self.host)
 
     async def _age(self) -> None:
         while True:
