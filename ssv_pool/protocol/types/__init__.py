@@ -1,4 +1,8 @@
-"""Containers, identifiers and error codes of the SSV protocol."""
+"""Containers, identifiers and error codes of the SSV protocol.
+
+Blocks and what only other duties than attesting need are imported from their modules: consensus_data, blocks,
+attestations, contributions, operations, aggregator_committee.
+"""
 
 from ssv_pool.protocol.types.beacon import (
     DOMAIN_AGGREGATE_AND_PROOF,

@@ -76,6 +76,14 @@ def list_root(item_roots: Sequence[bytes], limit: int) -> Root:
     return _mix_in_length(merkleize(item_roots, limit), len(item_roots))
 
 
+def bitlist_root(value: bytes, limit: int) -> Root:
+    """Root of a bit list of at most ``limit`` bits, given with the bit that marks its end."""
+    number = int.from_bytes(value, "little")
+    count = max(number.bit_length() - 1, 0)
+    bits = (number & ~(1 << count)).to_bytes((count + 7) // 8, "little") if count else b""
+    return _mix_in_length(merkleize(_chunks(bits), _chunk_count((limit + 7) // 8)), count)
+
+
 def byte_lists_root(items: Sequence[bytes], limit: int, item_limit: int) -> Root:
     """Root of a List[List[byte, item_limit], limit]."""
     return list_root([byte_list_root(item, item_limit) for item in items], limit)
@@ -121,8 +129,8 @@ def decode_u64_list(name: str, raw: bytes, limit: int) -> tuple[int, ...]:
     return struct.unpack(f"<{count}Q", raw)
 
 
-def decode_byte_lists(name: str, raw: bytes, limit: int, item_limit: int) -> tuple[bytes, ...]:
-    """Read a List[List[byte, item_limit], limit]; the first inner offset tells the number of items."""
+def split_list(name: str, raw: bytes, limit: int) -> tuple[bytes, ...]:
+    """Cut a list of at most ``limit`` variable-size items; the first inner offset tells the number of items."""
     if not raw:
         return ()
     check_size(name, raw, _OFFSET_BYTES)
@@ -132,17 +140,38 @@ def decode_byte_lists(name: str, raw: bytes, limit: int, item_limit: int) -> tup
         raise undecodable(name, f"first offset is {first}, expected a positive multiple of {_OFFSET_BYTES}")
     check_limit(name, count, limit)
     check_size(name, raw, first)
+    if count == 1:
+        return (raw[first:],)
     offsets = struct.unpack_from(f"<{count}I", raw)
     size = len(raw)
-    if count == 1:
-        items: tuple[bytes, ...] = (raw[first:],)
-    else:
-        check_offsets(name, offsets, first, size)
-        items = tuple(raw[start:end] for start, end in zip(offsets, (*offsets[1:], size), strict=True))
+    check_offsets(name, offsets, first, size)
+    return tuple(raw[start:end] for start, end in zip(offsets, (*offsets[1:], size), strict=True))
+
+
+def split_vectors(name: str, raw: bytes, item_size: int, limit: int) -> tuple[bytes, ...]:
+    """Cut a list of at most ``limit`` items of ``item_size`` bytes each."""
+    count, rest = divmod(len(raw), item_size)
+    if rest:
+        raise undecodable(name, f"{len(raw)} bytes, expected a multiple of {item_size}")
+    check_limit(name, count, limit)
+    return tuple(raw[start : start + item_size] for start in range(0, len(raw), item_size))
+
+
+def decode_byte_lists(name: str, raw: bytes, limit: int, item_limit: int) -> tuple[bytes, ...]:
+    """Read a List[List[byte, item_limit], limit]."""
+    items = split_list(name, raw, limit)
     for item in items:
         if len(item) > item_limit:
             raise undecodable(name, f"an item of {len(item)} bytes, expected at most {item_limit}")
     return items
+
+
+def check_bitlist(name: str, raw: bytes, limit: int) -> bytes:
+    """Refuse what is no bit list of at most ``limit`` bits; a bit list's last byte holds the bit that marks its end."""
+    if not raw or not raw[-1]:
+        raise undecodable(name, "no bit marks the end of the bit list")
+    check_limit(name, 8 * len(raw) + raw[-1].bit_length() - 9, limit)
+    return raw
 
 
 def encode_byte_lists(items: Sequence[bytes]) -> bytes:
