@@ -76,9 +76,12 @@ class OperatorProcess:
         for process in victims:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(victims, STOP_SECONDS)
         if self.process is not None:
             self.process.wait(STOP_SECONDS)
+        # Orphans are reaped by whoever adopts them, at leisure: one that is a zombie runs no more.
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(_runs(process) for process in victims) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def restart(self) -> None:
         """Start it again after a kill."""
@@ -101,7 +104,10 @@ class OperatorProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             return False
-        _gone, left = psutil.wait_procs(tree, 2)
+        end = time.monotonic() + 2
+        while any(_runs(process) for process in tree) and time.monotonic() < end:
+            time.sleep(0.01)
+        left = [process for process in tree if _runs(process)]
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -115,6 +121,14 @@ class OperatorProcess:
             return [root, *root.children(recursive=True)]
         except psutil.Error:
             return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process still runs; a zombie does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def stop_all(operators: list[OperatorProcess]) -> list[int]:
