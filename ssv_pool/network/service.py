@@ -10,6 +10,7 @@ import trio
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.network.errors import NetworkError
+from ssv_pool.network.imports import skip_autotls
 from ssv_pool.network.settings import Counters, GossipMessage, NetworkSettings, PeerStatus, Validate
 from ssv_pool.network.topics import MAX_MESSAGE_SIZE
 
@@ -85,6 +86,7 @@ class Network:
             UnavailableError: the port cannot be had at the start. Later it is tried again.
         """
         # Here and not at the top: the import takes seconds, and commands that only read settings need no host.
+        skip_autotls()
         from ssv_pool.network.peers import PeerBook
         from ssv_pool.network.session import Session
 
