@@ -7,10 +7,12 @@ deadline.
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.signals import setup_logging
 
 from ssv_pool.errors import SsvPoolError
@@ -24,8 +26,11 @@ from workers.ticker import Ticker
 
 TASK_MODULES = ("workers.beacon", "workers.duties", "workers.journal", "workers.registry")
 
-CHATTY = ("celery.app.trace", "celery.worker.strategy")
-"""Loggers with two lines a task: only their warnings are kept."""
+CHATTY = ("celery.app.trace", "celery.worker.request", "celery.worker.strategy")
+"""Loggers with a line or two a task: only their warnings are kept."""
+
+# Containers run it as root; the page that Celery writes about that is no line of a log.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 class PoolCelery(Celery):
@@ -79,12 +84,30 @@ class Clockwork(bootsteps.StartStopStep):
         self._heads.stop()
 
 
+class _OneLine(logging.Filter):
+    """Celery's account of a broker that is away: an error for each attempt, a traceback, advice in many lines.
+
+    The ticker says it in one.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        # What could not be acknowledged comes again, from the restorer.
+        if any(words in text for words in ("Cannot connect to", "Couldn't ack", CPendingDeprecationWarning.__name__)):
+            return False
+        if "Connection to broker lost" in text:
+            record.exc_info = record.exc_text = None
+        return True
+
+
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     log = context.settings.log
     configure_logging(log.level, log.format, process="worker")
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("celery.worker.consumer.consumer", "celery.worker.request", "py.warnings"):
+        logging.getLogger(name).addFilter(_OneLine())
 
 
 def _load() -> tuple[PoolCelery, WorkerContext]:

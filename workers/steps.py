@@ -40,7 +40,10 @@ class QuickAmqp(AMQP):
 
 
 class QuietWorker(Worker):
-    """A worker without gossip, mingle and heartbeat messages between workers: they are not used and cost a wake-up."""
+    """A worker without a banner, and without gossip, mingle and heartbeats between workers: nobody uses them."""
+
+    def on_before_init(self, *arguments: Any, **options: Any) -> None:  # noqa: D102 - as its base
+        super().on_before_init(*arguments, **{**options, "quiet": True})
 
     def setup_instance(self, *arguments: Any, **options: Any) -> None:  # noqa: D102 - as its base
         quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}

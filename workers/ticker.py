@@ -116,7 +116,8 @@ class Ticker:
         self._app.send_task(
             piece.task,
             (piece.key, piece.until, *piece.arguments),
-            expires=datetime.fromtimestamp(piece.until, UTC),
+            # The task itself looks at ``until``; the broker need not drop it to the instant.
+            expires=datetime.fromtimestamp(piece.until + 1, UTC),
             retry=False,
             ignore_result=True,
         )

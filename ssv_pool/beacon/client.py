@@ -210,7 +210,7 @@ class BeaconClient:
             try:
                 return attempt(client)
             except BeaconError as error:
-                problem = problem or error
+                problem = problem or error.at(_name(client))
         raise problem or BeaconError(request.endpoint, None, "no node")
 
 
@@ -270,6 +270,12 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"timed out ({type(error).__name__})"
     return str(error) or type(error).__name__
+
+
+def _name(client: httpx.Client) -> str:
+    """A node in a message: its URL may hold a key, so scheme, host and port only."""
+    url = client.base_url
+    return f"{url.scheme}://{url.host}{f':{url.port}' if url.port else ''}"
 
 
 def _whole(body: Any) -> Any:

@@ -9,16 +9,22 @@ MAX_DETAIL = 300
 class BeaconError(UnavailableError):
     """A request to a beacon node failed, or its answer is not what the Beacon API says."""
 
-    def __init__(self, endpoint: str, status: int | None, message: str) -> None:
+    def __init__(self, endpoint: str, status: int | None, message: str, node: str = "") -> None:
         """Make an error.
 
         Args:
             endpoint: method and path.
             status: HTTP status of the answer; None when none came.
             message: what is wrong, one line.
+            node: scheme, host and port of the node; empty where it is not known.
         """
         self.endpoint = endpoint
         self.status = status
         self.message = " ".join(message.split())[:MAX_DETAIL]
         answer = "no answer" if status is None else f"status {status}"
-        super().__init__(f"beacon node: {endpoint}: {answer}: {self.message}")
+        name = f"beacon node {node}" if node else "beacon node"
+        super().__init__(f"{name}: {endpoint}: {answer}: {self.message}")
+
+    def at(self, node: str) -> "BeaconError":
+        """The same error, naming the node that it came from."""
+        return BeaconError(self.endpoint, self.status, self.message, node)

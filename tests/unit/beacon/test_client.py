@@ -134,7 +134,8 @@ class TestReads:
         with pytest.raises(BeaconError) as error:
             client_of(node).attestation_data(6)
         assert str(error.value) == (
-            "beacon node: GET /eth/v1/validator/attestation_data: status 200: bad answer: slot: found 5, expected 6"
+            "beacon node http://node0: GET /eth/v1/validator/attestation_data: "
+            "status 200: bad answer: slot: found 5, expected 6"
         )
 
     @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ class TestReads:
     def test_bad_answers_are_one_clear_line(self, answer, text):
         with pytest.raises(BeaconError) as error:
             client_of(Node(**{"GET /eth/v1/validator/attestation_data": answer})).attestation_data(5)
-        assert str(error.value).startswith(f"beacon node: GET /eth/v1/validator/attestation_data: {text}")
+        assert str(error.value).startswith(f"beacon node http://node0: GET /eth/v1/validator/attestation_data: {text}")
         assert "\n" not in str(error.value)
 
     def test_a_connection_the_node_closed_is_tried_once_more(self):
@@ -206,7 +207,9 @@ class TestSubmission:
         node = Node(**{"POST /eth/v2/beacon/pool/attestations": (503, {"code": 503, "message": "syncing"})})
         with pytest.raises(BeaconError) as error:
             client_of(node).submit_attestations("electra", [attestation()])
-        assert str(error.value) == "beacon node: POST /eth/v2/beacon/pool/attestations: status 503: syncing"
+        assert (
+            str(error.value) == "beacon node http://node0: POST /eth/v2/beacon/pool/attestations: status 503: syncing"
+        )
 
 
 def test_forks_have_an_order():
