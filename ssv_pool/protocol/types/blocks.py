@@ -41,14 +41,16 @@ class DecodedBlock:
         return not self.blinded and self.version >= DataVersion.DENEB
 
     @property
-    def _schema(self) -> "_Schemas":
-        return _SCHEMAS[self.version]
+    def schema(self) -> Container:
+        """The container that ``object`` is of."""
+        schemas = _SCHEMAS[self.version]
+        return schemas.blinded if self.blinded else schemas.contents or schemas.full
 
     def signed(self, signature: Signature) -> bytes:
         """SSZ of what the beacon node takes: SignedBlindedBeaconBlock, SignedBeaconBlock or SignedBlockContents."""
         ssz.check_fixed("block signature", signature, 96)
         if self.has_contents:
-            signed = self._schema.signed_block.record(self.object.block, signature)
+            signed = _SCHEMAS[self.version].signed_block.record(self.object.block, signature)
             contents = self.object
             return self._signed_contents.encode((signed, contents.kzg_proofs, contents.blobs))
         return b"".join((_SIGNED_OFFSET, signature, self.raw))
@@ -63,7 +65,7 @@ class DecodedBlock:
 
     @property
     def _signed_contents(self) -> Container:
-        schema = self._schema.signed_contents
+        schema = _SCHEMAS[self.version].signed_contents
         if schema is None:  # has_contents says otherwise
             raise ValueError(f"{self.version.name} has no block contents")
         return schema
