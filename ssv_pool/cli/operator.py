@@ -15,14 +15,14 @@ def operator() -> None:
 
 @operator.command()
 @config_option
-def run(config_path: Path | None) -> None:
+def run(config_path: Path | None) -> int:
     """Run everything one operator needs: node, Celery worker and, unless broker_url is set, an embedded broker.
 
     A part that dies is started again. SIGTERM or Ctrl-C lets running duties finish, then stops all parts.
     """
     from ssv_pool.node.supervisor import run_operator
 
-    run_operator(read_settings(config_path), config_path)
+    return run_operator(read_settings(config_path), config_path)
 
 
 operator.add_command(operator_keys_group, "keys")
