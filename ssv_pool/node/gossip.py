@@ -28,13 +28,16 @@ class Gossip:
         self._keys = keys
         self._clock = clock
         self._registry = RegistryState()
+        self._chain: BeaconChain | None = None
         self._validator: Validator | None = None
 
     def update(self, registry: RegistryState, chain: BeaconChain) -> None:
-        """Judge by this registry from now on. What was seen before is kept."""
+        """Judge by this registry and chain from now on. What was seen before is kept."""
         self._registry = registry
-        if self._validator is None:
-            self._validator = Validator(self, self._forks, chain, self._keys)
+        if self._validator is None or chain != self._chain:
+            seen = None if self._validator is None else self._validator.state
+            self._validator = Validator(self, self._forks, chain, self._keys, state=seen)
+            self._chain = chain
 
     def judge(self, sender: bytes, topic: str, data: bytes) -> Judgement:
         """The network's question about one message."""

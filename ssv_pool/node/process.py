@@ -7,9 +7,11 @@ the workers.
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 
+import redis
 import trio
 
 from ssv_pool.crypto.files import read_password
@@ -20,14 +22,15 @@ from ssv_pool.errors import SsvPoolError, UnavailableError
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandReader
 from ssv_pool.messaging.commands import Command, RegistryChanged, StartCommitteeDuty
+from ssv_pool.messaging.identity import announce_operator
 from ssv_pool.messaging.tasks import TaskSender
-from ssv_pool.network import GossipMessage, Network, NetworkSettings
+from ssv_pool.network import GossipMessage, Network, NetworkError, NetworkSettings, PeerStatus
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.network.settings import PeerAddress
-from ssv_pool.node.dispatcher import Dispatcher
+from ssv_pool.node.dispatcher import Dispatcher, Ports
 from ssv_pool.node.gossip import Gossip, accepted_of
 from ssv_pool.node.outbox import Outbox
-from ssv_pool.node.registry import RegistryReader, RegistryState
+from ssv_pool.node.registry import OwnCommittee, RegistryReader, RegistryState
 from ssv_pool.node.status import DutyStatus, status_page
 from ssv_pool.observability import metrics
 from ssv_pool.observability.health import Health
@@ -40,7 +43,7 @@ from ssv_pool.protocol.forks import ForkSchedule, alan_fork
 from ssv_pool.protocol.types.duties import CommitteeDuty
 from ssv_pool.protocol.types.ids import committee_of
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.primitives import CommitteeId, Epoch
+from ssv_pool.protocol.types.primitives import Epoch
 from ssv_pool.settings import Settings
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
@@ -48,26 +51,44 @@ from ssv_pool.store.database import Database
 
 log = logger("node")
 
-PARTS = ("p2p", "beacon_node", "execution_node", "event_syncer", "broker", "operator")
+PARTS = ("p2p", "beacon_node", "execution_node", "event_syncer", "broker", "store", "operator")
 """Parts named in health."""
+
+WORKER_PARTS = ("beacon_node", "execution_node", "event_syncer")
+"""Those of them that workers look after."""
 
 POLL_SECONDS = 1.0
 """Pause between two looks at the store's version; a command makes it look at once."""
 
-REPORT_SECONDS = 2.0
+REPORT_SECONDS = 1.0
 """Pause between two updates of health and gauges."""
+
+SILENT_SECONDS = 20.0
+"""A part of the node's own that says nothing for so long is stuck: health says so."""
+
+READ_MS = 1000
+"""Longest wait for commands in one read."""
 
 LAG_SECONDS = 0.25
 """Length of the sleep whose lateness is the event loop's lag."""
 
-GRACE_SECONDS = 50.0
-"""How long running duties may go on after SIGTERM; below the supervisor's minute."""
+GRACE_SECONDS = 45.0
+"""How long running duties may go on after SIGTERM, at most; well below the supervisor's minute."""
+
+GRACE_SLOTS = 2
+"""A duty that has not ended after so many more slots lacks a quorum: waiting for its deadline would be in vain."""
+
+HAND_OVER_SECONDS = 5.0
+"""How long the last results may take to reach the broker at the end."""
 
 KEPT_EPOCHS = 2048
 """Epochs of signing history that are kept entry by entry, for exports: nine days on mainnet."""
 
 PRUNE_SECONDS = 6 * 3600.0
 """Pause between two prunings of the signing history."""
+
+FIRST_PRUNE_SECONDS = 600.0
+"""Pause before the first: what a start brings comes first."""
 
 SWITCH_SECONDS = 0.001
 """How long the committees' thread may hold the interpreter while the event loop wants it."""
@@ -100,11 +121,17 @@ def run_node(settings: Settings) -> None:
 
 
 def _only_ours(group: BaseExceptionGroup[BaseException]) -> SsvPoolError | None:
-    """The error of ours that a group consists of, so that it can be shown as one line."""
-    leaves: list[BaseException] = [group]
-    while leaves and isinstance(leaves[0], BaseExceptionGroup):
-        leaves = [leaf for inner in leaves if isinstance(inner, BaseExceptionGroup) for leaf in inner.exceptions]
-    return leaves[0] if len(leaves) == 1 and isinstance(leaves[0], SsvPoolError) else None
+    """The first error of a group that consists of errors of ours, so that it can be shown as one line."""
+    first, *others = _leaves(group)
+    return first if isinstance(first, SsvPoolError) and all(isinstance(o, SsvPoolError) for o in others) else None
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 class Node:
@@ -119,11 +146,13 @@ class Node:
         self.view = RegistryState()
         self.chain: BeaconChain | None = None
         self.duties = DutyStatus()
+        self.peers: tuple[PeerStatus, ...] = ()
+        """Configured peers as they last were; the status page is made on another thread."""
         self._keyring = keyring
         self._protection = protection
-        self._database = database
         self._forks = ForkSchedule(alan_fork(settings.ssv_network.domain_type))
         self._signer = LocalSigner(protection)
+        self._threshold = BlsThreshold()
         self._reader = RegistryReader(database, keyring, self._signer, protection, settings.ssv_network.domain_type)
         self._gossip = Gossip(self._forks, keyring)
         self._network = Network(
@@ -136,42 +165,42 @@ class Node:
             self._gossip.judge,
         )
         broker = BrokerUrl.of(settings)
-        self._commands = CommandReader(broker.client(), settings.instance)
+        self._broker = broker.client()
+        self._commands = CommandReader(self._broker, settings.instance)
+        self._dropped = {"late": 0, "repeated": 0, "malformed": 0}
         self._outbox = Outbox(TaskSender(broker, settings.instance))
-        self._dispatcher = Dispatcher(self._publish, self._submit, self._ended)
-        self._committees: dict[CommitteeId, Committee] = {}
+        self._dispatcher = Dispatcher(Ports(self._publish, self._submit, self._ended), self._make_committee)
         self._look = trio.Event()
         self._stopping = False
-        routes = {"/v1/node/status": lambda: status_page(self)}
-        self._servers = [
-            StatusServer(settings.api_host, settings.metrics_port, metrics_routes()),
-            StatusServer(settings.api_host, settings.api_port, api_routes(self.health, routes)),
-        ]
+        with ExitStack() as opened:
+            routes = {"/v1/node/status": lambda: status_page(self)}
+            host = settings.api_host
+            metrics_server = StatusServer(host, settings.metrics_port, metrics_routes())
+            opened.callback(metrics_server.close)
+            api_server = StatusServer(host, settings.api_port, api_routes(self.health, routes))
+            opened.callback(api_server.close)
+            self.api_port = api_server.port
+            self._servers = opened.pop_all()
 
     @property
-    def network(self) -> Network:
-        """The peer-to-peer network."""
-        return self._network
-
-    @property
-    def running_duties(self) -> frozenset[str]:
-        """Keys of the duties that run."""
+    def running_duties(self) -> int:
+        """How many duties run."""
         return self._dispatcher.running
 
     def close(self) -> None:
         """Free the ports and hand over the last results."""
-        self._outbox.close(timeout=5.0)
-        for server in self._servers:
-            server.close()
+        with self._servers:
+            self._outbox.close(HAND_OVER_SECONDS)
+            self._broker.close()
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT, then let running duties finish."""
+        """Run until SIGTERM or SIGINT, then let running duties finish; a second signal ends that too."""
         self._outbox.start()
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._dispatcher.run)
                 await nursery.start(self._network.run)
-                log.info("listening", addresses=self._network.addresses, api_port=self._servers[1].port)
+                log.info("listening", addresses=self._network.addresses, api_port=self.api_port)
                 for loop in (
                     self._receive,
                     self._read_commands,
@@ -181,13 +210,26 @@ class Node:
                     self._prune,
                 ):
                     nursery.start_soon(loop)
-                async for number in signals:
-                    log.info("stopping", signal=signal.Signals(number).name, running_duties=len(self.running_duties))
-                    break
+                await self._wait_for(signals)
                 self._stopping = True
-                with trio.move_on_after(GRACE_SECONDS):
+                nursery.start_soon(self._hurry, signals, nursery.cancel_scope)
+                with trio.move_on_after(self._grace):
                     await self._dispatcher.wait_idle()
+                if self.running_duties:
+                    log.warning("duties given up", running_duties=self.running_duties)
                 nursery.cancel_scope.cancel()
+
+    async def _wait_for(self, signals: AsyncIterator[int]) -> None:
+        number = await anext(signals)
+        log.info("stopping", signal=signal.Signals(number).name, running_duties=self.running_duties)
+
+    async def _hurry(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        await self._wait_for(signals)
+        scope.cancel()
+
+    @property
+    def _grace(self) -> float:
+        return GRACE_SECONDS if self.chain is None else min(GRACE_SECONDS, GRACE_SLOTS * self.chain.slot_seconds)
 
     # The network's side
 
@@ -200,23 +242,48 @@ class Node:
         event = MessageReceived(accepted.message, verified=True)
         self._dispatcher.receive(committee_of(accepted.message.ssv_message.msg_id), event, accepted.content)
 
-    async def _publish(self, committee_id: CommitteeId, message: SignedSSVMessage) -> None:
-        known = self.view.committees.get(committee_id)
-        if known is not None:
-            await self._network.publish(self._forks.alan.topic(known.operator_ids), message.encode())
+    async def _publish(self, own: OwnCommittee, message: SignedSSVMessage) -> None:
+        try:
+            await self._network.publish(self._forks.alan.topic(own.member.operator_ids), message.encode())
+        except NetworkError as error:
+            log.error("message not published", problem=str(error))
 
     # The workers' side
 
     async def _read_commands(self) -> None:
-        """A thread reads the stream; each command is handled here as it comes."""
+        """A thread reads the stream; each command is handled here as it comes.
+
+        What comes after SIGTERM stays on the broker: the node that is started next gets it, if it is not late.
+        """
+        announced = False
         while True:
-            commands = await trio.to_thread.run_sync(self._commands.read, abandon_on_cancel=True)  # type: ignore[call-arg]
-            if not self._commands.connected:
-                self._report_part("broker", "does not answer, trying again")
-            else:
-                self._report_part("broker")
+            commands = await trio.to_thread.run_sync(self._read_batch, abandon_on_cancel=True)  # type: ignore[call-arg]
+            if self._stopping:
+                return
+            self._count_dropped()
+            problem = None if self._commands.connected else "does not answer, trying again"
+            self._report_part("broker", problem)
+            announced = self._commands.connected and (announced or await self._announce())
             for command in commands:
                 self._handle_command(command)
+
+    def _read_batch(self) -> list[Command]:
+        return self._commands.read(READ_MS)
+
+    async def _announce(self) -> bool:
+        """Tell workers without a key file whose they are; again whenever the broker was away."""
+        key = self._keyring.public_key_base64.encode()
+        try:
+            await trio.to_thread.run_sync(announce_operator, self._broker, self.settings.instance, key)
+        except redis.RedisError as error:
+            log.warning("operator not announced, trying again", problem=str(error).partition("\n")[0])
+            return False
+        return True
+
+    def _count_dropped(self) -> None:
+        for why, count in asdict(self._commands.counts).items():
+            metrics.COMMANDS_DROPPED.labels(why).inc(count - self._dropped[why])
+            self._dropped[why] = count
 
     def _handle_command(self, command: Command) -> None:
         match command:
@@ -226,9 +293,6 @@ class Node:
                 self._look.set()
 
     def _start_duty(self, command: StartCommitteeDuty) -> None:
-        if self._stopping:
-            metrics.DUTIES_LATE.labels("stopping").inc()
-            return
         duty = StartDuty(
             duty=CommitteeDuty(command.slot, command.validator_duties),
             beacon_vote=command.beacon_vote,
@@ -238,7 +302,7 @@ class Node:
             key=command.key,
         )
         if not self._dispatcher.start(command.committee_id, duty):
-            metrics.DUTIES_LATE.labels("unknown_committee").inc()
+            metrics.COMMANDS_DROPPED.labels("unknown_committee").inc()
             log.warning("duty of a committee that is not run here", key=command.key)
 
     def _submit(self, effect: SubmitAttestations) -> None:
@@ -258,110 +322,117 @@ class Node:
     async def _follow_registry(self) -> None:
         """Take the registry over whenever the store's version moves."""
         while True:
+            self._look = trio.Event()
+            problem = None
             try:
                 await self._take_over()
             except UnavailableError as error:
-                self._report_part("event_syncer", str(error))
-            self._look = trio.Event()
+                problem = str(error)
+            self._report_part("store", problem)
             with trio.move_on_after(POLL_SECONDS):
                 await self._look.wait()
 
     async def _take_over(self) -> None:
-        if self.chain is None:
-            self.chain = await trio.to_thread.run_sync(self._reader.chain)
-            if self.chain is None:
-                return
-            self._protection.bind(self.chain.genesis_validators_root)
-            log.info("beacon chain known", genesis_time=self.chain.genesis_time)
-        version = await trio.to_thread.run_sync(self._reader.version)
-        if version == self.view.version:
+        version, chain = await trio.to_thread.run_sync(self._reader.look)
+        if chain is None or (version == self.view.version and chain == self.chain):
             return
-        now = time.time()
-        chain = self.chain
-        view = await trio.to_thread.run_sync(self._reader.load, chain.epoch_at(now), chain.slot_at(now))
+        if chain != self.chain:
+            await trio.to_thread.run_sync(self._protection.bind, chain.genesis_validators_root)
+            log.info("beacon chain known", genesis_time=chain.genesis_time, fork=chain.forks[-1].name)
+            self.chain = chain
+        view = await trio.to_thread.run_sync(self._reader.load, chain, time.time())
         await self._apply(view, chain)
 
     async def _apply(self, view: RegistryState, chain: BeaconChain) -> None:
+        for gone in self.view.statuses.keys() - view.statuses.keys():
+            metrics.VALIDATORS.remove(gone)
+        for status, count in view.statuses.items():
+            metrics.VALIDATORS.labels(status).set(count)
         self.view = view
         self._gossip.update(view, chain)
-        for committee_id in self._committees.keys() - view.own.keys():
-            del self._committees[committee_id]
-        for committee_id, own in view.own.items():
-            committee = self._committees.get(committee_id)
-            if committee is None:
-                self._committees[committee_id] = Committee(
-                    own.member,
-                    own.shares,
-                    self._forks,
-                    chain,
-                    self._keyring,
-                    self._signer,
-                    BlsThreshold(),
-                    clock=time.time,
-                )
-            else:
-                self._dispatcher.update(committee_id, own.member, own.shares)
-        self._dispatcher.set_committees(self._committees)
         wanted = {self._forks.alan.topic(own.member.operator_ids) for own in view.own.values()}
-        for topic in set(self._network.topics) - wanted:
-            await self._network.unsubscribe(topic)
         for topic in sorted(wanted - set(self._network.topics)):
             await self._network.subscribe(topic)
-        shares = sum(len(own.shares) for own in view.own.values())
+        await self._dispatcher.set_committees(view.own, chain)
+        for topic in set(self._network.topics) - wanted:
+            await self._network.unsubscribe(topic)
+        await trio.to_thread.run_sync(self._reader.forget)
         log.info(
             "registry taken over",
             version=view.version,
             block=view.block_number,
             operator_id=view.operator_id,
             committees=len(view.own),
-            validators=shares,
+            validators=view.validators,
             bad_shares=len(view.bad_shares),
+        )
+
+    def _make_committee(self, own: OwnCommittee, chain: BeaconChain) -> Committee:
+        return Committee(
+            own.member,
+            own.shares,
+            self._forks,
+            chain,
+            self._keyring,
+            self._signer,
+            self._threshold,
+            clock=time.time,
         )
 
     # Health and metrics
 
     async def _report(self) -> None:
         while True:
-            await self._report_once()
+            self._report_network()
+            await self._report_workers()
             await trio.sleep(REPORT_SECONDS)
 
-    async def _report_once(self) -> None:
-        peers = [peer for peer in self._network.peers() if peer.address is not None]
-        connected = sum(peer.connected for peer in peers)
+    def _report_network(self) -> None:
+        self.peers = tuple(peer for peer in self._network.peers() if peer.address is not None)
+        connected = sum(peer.connected for peer in self.peers)
         metrics.PEERS_CONNECTED.set(connected)
         for name, value in asdict(self._network.counters).items():
             metrics.GOSSIP_EVENTS.labels(name).set(value)
-        for status, count in self.view.statuses.items():
-            metrics.VALIDATORS.labels(status).set(count)
-        lonely = bool(peers) and connected == 0
-        self._report_part("p2p", f"connected to none of {len(peers)} configured peers" if lonely else None)
-        own = self.view.operator_id
-        self._report_part("operator", None if own is not None else "this key is not registered on the contract yet")
+        problem = None
+        if not self._network.running:
+            problem = "the host failed and is being built anew"
+        elif self.peers and not connected:
+            problem = f"connected to none of {len(self.peers)} configured peers"
+        self._report_part("p2p", problem)
+        registered = self.view.operator_id is not None
+        self._report_part("operator", None if registered else "this key is not registered on the contract yet")
+
+    async def _report_workers(self) -> None:
+        """What workers last said of the parts they look after; nothing that is old passes for good."""
         try:
             statuses = await trio.to_thread.run_sync(self._reader.statuses)
-        except UnavailableError as error:
-            self._report_part("event_syncer", str(error))
+        except UnavailableError:
+            for part in WORKER_PARTS:
+                self._report_part(part, "not known, the store does not answer")
             return
-        for part in ("beacon_node", "execution_node", "event_syncer"):
+        now = time.time()
+        for part in WORKER_PARTS:
             found = statuses.get(part)
             if found is None:
-                self._report_part(part, "no worker has reported yet")
-            elif found.problem is None and time.time() - found.updated > self._stale_seconds:
-                self._report_part(part, f"last report of a worker {time.time() - found.updated:.0f} s ago")
+                problem: str | None = "no worker has reported yet"
+            elif now - found.updated > self._stale_seconds:
+                problem = f"last report of a worker is older than {self._stale_seconds:.0f} s"
             else:
-                self._report_part(part, found.problem)
+                problem = found.problem
+            self._report_part(part, problem)
 
     @property
     def _stale_seconds(self) -> float:
         """Workers look at their parts at every poll; several missed ones mean that no worker runs."""
         return max(60.0, 5 * self.settings.registry.poll_seconds)
 
-    def _report_part(self, part: str, problem: str | None = None) -> None:
-        if self.health.report(part, problem):
+    def _report_part(self, part: str, problem: str | None) -> None:
+        if self.health.report(part, problem, stale_after=SILENT_SECONDS):
             (log.info if problem is None else log.warning)("health", part=part, status=problem or "good")
 
     async def _prune(self) -> None:
         """Keep the signing history bounded: a floor stands for what is older than KEPT_EPOCHS."""
+        await trio.sleep(FIRST_PRUNE_SECONDS)
         while True:
             if self.chain is not None:
                 epoch = Epoch(max(0, self.chain.epoch_at(time.time()) - KEPT_EPOCHS))

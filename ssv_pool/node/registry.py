@@ -5,10 +5,13 @@ what the registry says is reported and its validator is not run.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sqlalchemy.orm import Session
+
 from ssv_pool.crypto.operator_keys import OperatorKeyring, ShareError
+from ssv_pool.crypto.shares_data import shares_make_up
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
@@ -27,11 +30,14 @@ from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.chain import load_chain
 from ssv_pool.store.database import Database
-from ssv_pool.store.records import RegistrySnapshot, ValidatorRecord
+from ssv_pool.store.records import OwnShare, RegistrySnapshot, ValidatorRecord
 from ssv_pool.store.registry import load_registry, own_shares
 from ssv_pool.store.status import Status, statuses
 
 log = logger("node.registry")
+
+QUERY_LIMIT = 500
+"""Most validators named in one query; where more are wanted, all are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,11 @@ class RegistryState:
     bad_shares: Mapping[PublicKey, str] = field(default_factory=dict)
     """Own validators that are not run, and why."""
 
+    @property
+    def validators(self) -> int:
+        """How many validators this operator runs."""
+        return sum(len(own.shares) for own in self.own.values())
+
     def committee(self, committee_id: CommitteeId) -> CommitteeView | None:
         """The committee with this id; None when there is none."""
         return self.committees.get(committee_id)
@@ -67,6 +78,27 @@ class RegistryState:
     def operator_key(self, operator_id: OperatorId) -> bytes | None:
         """An operator's PEM; None when it is not registered or registered something else than a key."""
         return self.operator_keys.get(operator_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A validator in whose committee this operator is."""
+
+    validator: ValidatorRecord
+    share: PublicKey
+    """This operator's share public key, 48 bytes."""
+
+    def same(self, other: "_Own") -> bool:
+        """Whether both are one registration: a validator may be removed and registered again with other shares."""
+        return (self.share, self.validator.registered_block) == (other.share, other.validator.registered_block)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A registration whose share is refused."""
+
+    own: _Own
+    why: str
 
 
 class RegistryReader:
@@ -85,101 +117,128 @@ class RegistryReader:
         self._signer = signer
         self._protection = protection
         self._domain = domain
-        self._bad: dict[PublicKey, str] = {}
-        self._dormant: set[PublicKey] = set()
-        self._fresh: set[PublicKey] = set()
+        self._bad: dict[PublicKey, _Bad] = {}
+        self._wanted: frozenset[PublicKey] = frozenset()
 
-    def chain(self) -> BeaconChain | None:
-        """The beacon chain's constants; None until a worker has asked the beacon node for them."""
+    def look(self) -> tuple[int, BeaconChain | None]:
+        """The store's version, and the beacon chain's constants: None until a worker has asked the beacon node.
+
+        Raises:
+            UnavailableError: the store does not answer, or nobody has made its tables yet.
+        """
+        version = self._database.version()
         with self._database.read() as session:
-            return load_chain(session)
-
-    def version(self) -> int:
-        """The store's version; raises UnavailableError."""
-        return self._database.version()
+            return version, load_chain(session)
 
     def statuses(self) -> dict[str, Status]:
-        """What workers found of the parts they look after."""
+        """What workers found of the parts they look after. Raises UnavailableError."""
         with self._database.read() as session:
             return statuses(session)
 
-    def load(self, epoch: Epoch, slot: Slot) -> RegistryState:
+    def load(self, chain: BeaconChain, now: float) -> RegistryState:
         """Read the registry, and take over new shares of this operator.
 
+        Shares that are gone stay until ``forget``: a duty may be signing with them.
+
         Args:
-            epoch: the present epoch: what a new share's slashing protection is raised to.
-            slot: the present slot, likewise.
+            chain: the beacon chain's constants.
+            now: seconds since the UNIX epoch: new shares sign nothing up to the present epoch.
+
+        Raises:
+            UnavailableError: the store does not answer.
+            SlashingProtectionError: the slashing protection cannot be written.
         """
         with self._database.read() as session:
             snapshot = load_registry(session)
-        operator_id = snapshot.operator_with_key(self._keyring.public_key_base64.encode())
-        if operator_id is not None:
-            self._take_shares(snapshot, operator_id)
-            self._raise_protection(epoch, slot)
+            operator_id = snapshot.operator_with_key(self._keyring.public_key_base64.encode())
+            mine = _own_validators(snapshot, operator_id)
+            encrypted = self._new_shares(session, operator_id, mine)
+        for share in encrypted:
+            self._decrypt(share, mine[share.validator])
+        self._raise_protection(mine.values(), chain, now)
+        self._wanted = frozenset(own.share for own in mine.values())
         metrics.SHARES_BAD.set(len(self._bad))
         metrics.LAST_BLOCK.set(snapshot.block_number)
         keys = {i: pem for i, record in snapshot.operators.items() if (pem := record.pem) is not None}
-        mine = [] if operator_id is None else [v for v in snapshot.validators if operator_id in v.operator_ids]
         return RegistryState(
             version=snapshot.version,
             block_number=snapshot.block_number,
             operator_id=operator_id,
             operator_keys=keys,
             committees=_known_committees(snapshot),
-            own={} if operator_id is None else self._own_committees(mine, operator_id, keys),
-            statuses=Counter(_status(validator) for validator in mine),
-            bad_shares=dict(self._bad),
+            own={} if operator_id is None else self._own_committees(mine.values(), operator_id, keys),
+            statuses=Counter(_status(own.validator) for own in mine.values()),
+            bad_shares={validator: bad.why for validator, bad in self._bad.items()},
         )
 
-    def _take_shares(self, snapshot: RegistrySnapshot, operator_id: OperatorId) -> None:
-        """Decrypt shares that are new, forget those that are gone. Their slashing protection always stays."""
-        mine = {v.public_key: v for v in snapshot.validators if operator_id in v.operator_ids}
-        wanted = {share: v.public_key for v in mine.values() if (share := v.share_of(operator_id)) is not None}
-        for gone in self._signer.shares - wanted.keys():
+    def forget(self) -> None:
+        """Forget shares that the last ``load`` did not find any more. Their slashing protection always stays."""
+        for gone in self._signer.shares - self._wanted:
             self._signer.remove(gone)
-        for gone_validator in self._bad.keys() - mine.keys():
-            del self._bad[gone_validator]
-        liquidated = {share for share, key in wanted.items() if mine[key].liquidated}
-        self._fresh |= (self._dormant & wanted.keys()) - liquidated
-        self._dormant = liquidated
-        missing = [wanted[share] for share in wanted.keys() - self._signer.shares if wanted[share] not in self._bad]
-        if not missing:
-            return
-        with self._database.read() as session:
-            found = own_shares(session, operator_id, missing if len(missing) < 500 else None)
-        for encrypted in found:
-            if encrypted.share_public_key in self._signer.shares or encrypted.validator in self._bad:
-                continue
-            try:
-                secret = self._keyring.decrypt_share(encrypted.encrypted, encrypted.share_public_key)
-            except ShareError as error:
-                self._bad[encrypted.validator] = str(error)
-                log.error(
-                    "share refused, its validator is not run", validator=encrypted.validator.hex(), why=str(error)
-                )
-                continue
-            self._signer.add(encrypted.share_public_key, secret)
-            if not self._protection.knows(encrypted.share_public_key):
-                self._fresh.add(encrypted.share_public_key)
 
-    def _raise_protection(self, epoch: Epoch, slot: Slot) -> None:
-        """Nothing up to the present may be signed by a share that is new here, came back, or lost its protection."""
-        if self._fresh:
-            self._protection.raise_to(sorted(self._fresh), Epoch(max(0, epoch - 1)), epoch, slot)
-            log.info("shares taken over", count=len(self._fresh), signing_from_epoch=epoch + 1)
-            self._fresh.clear()
+    def _new_shares(
+        self, session: Session, operator_id: OperatorId | None, mine: Mapping[PublicKey, _Own]
+    ) -> list[OwnShare]:
+        """The encrypted shares that are neither held nor known to be bad."""
+        self._bad = {key: bad for key, bad in self._bad.items() if key in mine and bad.own.same(mine[key])}
+        for own in _borrowers(mine.values()):
+            self._refuse(own, "its shares are those of another validator")
+        held = self._signer.shares
+        missing = [key for key, own in mine.items() if own.share not in held and key not in self._bad]
+        if operator_id is None or not missing:
+            return []
+        found = own_shares(session, operator_id, missing if len(missing) <= QUERY_LIMIT else None)
+        wanted = set(missing)
+        return [share for share in found if share.validator in wanted]
+
+    def _decrypt(self, share: OwnShare, own: _Own) -> None:
+        try:
+            secret = self._keyring.decrypt_share(share.encrypted, share.share_public_key)
+        except ShareError as error:
+            self._refuse(own, str(error))
+        else:
+            self._signer.add(share.share_public_key, secret)
+
+    def _refuse(self, own: _Own, why: str) -> None:
+        key = own.validator.public_key
+        if key not in self._bad:
+            self._bad[key] = _Bad(own, why)
+            log.error("share refused, its validator is not run", validator=f"0x{key.hex()}", why=why)
+
+    def _raise_protection(self, mine: Iterable[_Own], chain: BeaconChain, now: float) -> None:
+        """Forbid the past to shares that start here, or start again.
+
+        A share that the slashing protection does not know signs nothing up to the present epoch, whatever it may have
+        signed elsewhere. One that it knows signs nothing up to the epoch in which its validator was registered or
+        reactivated last. Both follow from what is on disk, so that a restart raises nothing.
+        """
+        present = chain.epoch_at(now)
+        held = self._signer.shares
+        raised: dict[tuple[Epoch, Slot], set[PublicKey]] = {}
+        for own in mine:
+            if own.share not in held or own.validator.liquidated:
+                continue
+            marks = self._protection.marks(own.share)
+            since = now if marks is None else min(now, own.validator.active_since)
+            epoch = chain.epoch_at(since)
+            if marks is None or marks.floor_target < epoch:
+                raised.setdefault((epoch, chain.slot_at(since)), set()).add(own.share)
+        for (epoch, slot), shares in sorted(raised.items()):
+            self._protection.raise_to(sorted(shares), Epoch(max(0, epoch - 1)), epoch, slot)
+            log.info("shares taken over", count=len(shares), signing_from_epoch=epoch + 1, present_epoch=present)
 
     def _own_committees(
-        self, mine: list[ValidatorRecord], operator_id: OperatorId, keys: Mapping[OperatorId, bytes]
+        self, mine: Iterable[_Own], operator_id: OperatorId, keys: Mapping[OperatorId, bytes]
     ) -> dict[CommitteeId, OwnCommittee]:
         shares: dict[CommitteeId, dict[ValidatorIndex, Share]] = {}
         members: dict[CommitteeId, CommitteeMember] = {}
-        for validator in mine:
-            own_share = validator.share_of(operator_id)
+        held = self._signer.shares
+        for entry in mine:
+            validator = entry.validator
             if (
                 validator.index is None
                 or validator.liquidated
-                or own_share is None
+                or entry.share not in held
                 or validator.public_key in self._bad
             ):
                 continue
@@ -190,12 +249,12 @@ class RegistryReader:
             shares.setdefault(committee_id, {})[validator.index] = Share(
                 validator_index=validator.index,
                 validator_pubkey=validator.public_key,
-                share_pubkey=own_share,
+                share_pubkey=entry.share,
                 committee=tuple(ShareMember(key, member) for key, member in pairs),
                 domain_type=self._domain,
                 fee_recipient=validator.fee_recipient,
             )
-        return {committee_id: OwnCommittee(members[committee_id], held) for committee_id, held in shares.items()}
+        return {committee_id: OwnCommittee(members[committee_id], own) for committee_id, own in shares.items()}
 
     def _member(
         self, validator: ValidatorRecord, operator_id: OperatorId, keys: Mapping[OperatorId, bytes]
@@ -210,6 +269,39 @@ class RegistryReader:
             committee=operators,
             domain_type=self._domain,
         )
+
+
+def _own_validators(snapshot: RegistrySnapshot, operator_id: OperatorId | None) -> dict[PublicKey, _Own]:
+    if operator_id is None:
+        return {}
+    return {
+        validator.public_key: _Own(validator, share)
+        for validator in snapshot.validators
+        if (share := validator.share_of(operator_id)) is not None
+    }
+
+
+def _borrowers(mine: Iterable[_Own]) -> list[_Own]:
+    """Validators that name a share which is another one's.
+
+    Anybody may copy published shares under a validator key of his own. Were it run, its duties would use up what the
+    share's slashing protection allows, and the true owner's would be refused. The true owner is whom the shares fit;
+    where somebody made them fit several, it is whoever registered first.
+    """
+    by_share: dict[PublicKey, list[_Own]] = {}
+    for own in mine:
+        by_share.setdefault(own.share, []).append(own)
+    borrowers: list[_Own] = []
+    for several in by_share.values():
+        if len(several) > 1:
+            fitting = [own for own in several if _shares_fit(own.validator)]
+            owner = min(fitting, key=lambda own: own.validator.registered_block, default=None)
+            borrowers += [own for own in several if own is not owner]
+    return borrowers
+
+
+def _shares_fit(validator: ValidatorRecord) -> bool:
+    return shares_make_up(validator.public_key, validator.operator_ids, validator.share_public_keys)
 
 
 def _known_committees(snapshot: RegistrySnapshot) -> dict[CommitteeId, CommitteeView]:

@@ -1,4 +1,7 @@
-"""The node's status page: what an operator, or the devnet's live view, wants to see at a glance."""
+"""The node's status page: what an operator, or the devnet's live view, wants to see at a glance.
+
+It is made on a thread of the HTTP server, so it reads only values that are replaced as a whole.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,13 +30,13 @@ class DutyStatus:
 def status_page(node: "Node") -> dict[str, Any]:
     """The page as JSON. Holds nothing secret."""
     view, counts = node.view, node.duties.outcomes
-    peers = [peer for peer in node.network.peers() if peer.address is not None]
+    peers = node.peers
     return {
         "version": __version__,
         "operator_id": view.operator_id,
         "registry": {"version": view.version, "block": view.block_number},
         "committees": len(view.own),
-        "validators": sum(len(own.shares) for own in view.own.values()),
+        "validators": view.validators,
         "bad_shares": {f"0x{key.hex()}": why for key, why in view.bad_shares.items()},
         "peers": {
             "configured": len(peers),
@@ -51,7 +54,7 @@ def status_page(node: "Node") -> dict[str, Any]:
             ],
         },
         "duties": {
-            "running": len(node.running_duties),
+            "running": node.running_duties,
             "completed": counts["completed"],
             "failed": counts["failed"],
             "expired": counts["expired"],

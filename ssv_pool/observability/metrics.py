@@ -6,15 +6,28 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 MESSAGE_VALIDATIONS = Counter(
-    "ssv_p2p_message_validations_total", "Gossip messages by verdict and rule.", ("verdict", "rule")
+    "ssv_p2p_message_validations_total",
+    "Gossip messages by verdict (accept, ignore, reject) and broken rule (empty when accepted).",
+    ("verdict", "rule"),
 )
 PEERS_CONNECTED = Gauge("ssv_p2p_peers_connected", "Configured peers that are connected.")
-GOSSIP_EVENTS = Gauge("ssv_p2p_gossip_events_count", "Counters of the gossip layer (drops, duplicates).", ("event",))
+GOSSIP_EVENTS = Gauge(
+    "ssv_p2p_gossip_events_count",
+    "Totals of the gossip layer since the start: messages, bytes, drops, duplicates, rebuilds of the host.",
+    ("event",),
+)
 QUEUE_DROPPED = Counter("ssv_node_queue_dropped_total", "Messages dropped because a committee's queue was full.")
-OUTBOX_DROPPED = Counter("ssv_node_outbox_dropped_total", "Results dropped because the broker was away for too long.")
+OUTBOX_DROPPED = Counter(
+    "ssv_node_outbox_dropped_total", "Results dropped because the broker was away for too long.", ("kind",)
+)
+COMMITTEE_ERRORS = Counter("ssv_node_committee_errors_total", "Events that a committee failed on; the log says why.")
 VALIDATORS = Gauge("ssv_validator_validators_per_status", "Own validators by status.", ("status",))
 DUTIES = Counter("ssv_duty_ended_total", "Duties by outcome and reason.", ("role", "outcome", "reason"))
-DUTIES_LATE = Counter("ssv_duty_dropped_total", "Commands to start a duty that came late or twice.", ("why",))
+COMMANDS_DROPPED = Counter(
+    "ssv_duty_commands_dropped_total",
+    "Commands of workers that were not followed: late, repeated, malformed, or for an unknown_committee.",
+    ("why",),
+)
 ROUNDS_CHANGED = Counter("ssv_validator_duty_rounds_changed_total", "Duties decided after round 1.", ("role",))
 START_DELAY = Histogram(
     "ssv_duty_scheduler_slot_ticker_delay_duration_seconds", "Duty begun minus duty due.", ("role",), buckets=_FAST
@@ -30,5 +43,4 @@ DUTY_TIME = Histogram(
 )
 LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
 LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
-SLASHING_REFUSALS = Counter("ssv_signer_slashing_refusals_total", "Signatures refused by slashing protection.")
 SHARES_BAD = Gauge("ssv_signer_shares_bad_count", "Own shares that do not decrypt or do not match.")

@@ -330,9 +330,11 @@ class Runner(ABC):
             self.controller.time_out(self.state.duty.slot, round_)
 
     def forget(self, indices: Sequence[ValidatorIndex]) -> None:
-        """Do nothing more for these validators: they left the registry."""
+        """Do nothing more for these validators: they left the registry. Without any left the duty ends."""
         for index in indices:
             self.shares.pop(index, None)
+        if indices and not self.shares:
+            self.end(Outcome.FAILED, Reason.NO_SHARES, "all its validators left the registry")
 
     def expire(self) -> None:
         """The deadline has come: end the duty, with what hindered it."""
