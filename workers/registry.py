@@ -7,6 +7,7 @@ from ssv_pool.errors import UnavailableError
 from ssv_pool.observability.logs import logger
 from ssv_pool.registry.rpc import ExecutionError
 from ssv_pool.registry.sync import RegistrySync, SyncResult
+from ssv_pool.store.registry import malformed_counts
 from workers import schedule
 from workers.app import app, context
 from workers.changes import registry_changed
@@ -50,11 +51,14 @@ def _follow() -> None:
                 registry_changed(app, context, validators=True)
     except ExecutionError as error:
         context.report(EXECUTION_PART, str(error))
+        context.report(SYNC_PART, "waits for the execution node")
     except UnavailableError as error:
         context.report(SYNC_PART, str(error))
     else:
         context.report(EXECUTION_PART, _stuck(result), head=result.head)
-        context.report(SYNC_PART, None, block=result.to_block, lag=result.lag)
+        with context.database.read() as session:
+            malformed = malformed_counts(session)
+        context.report(SYNC_PART, None, block=result.to_block, lag=result.lag, malformed=malformed)
 
 
 def _catch_up() -> SyncResult:

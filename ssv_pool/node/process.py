@@ -146,6 +146,8 @@ class Node:
         self.view = RegistryState()
         self.chain: BeaconChain | None = None
         self.duties = DutyStatus()
+        self.malformed_events: dict[str, int] = {}
+        """Reason → how many registry events were ignored for it."""
         self.peers: tuple[PeerStatus, ...] = ()
         """Configured peers as they last were; the status page is made on another thread."""
         self._keyring = keyring
@@ -410,6 +412,10 @@ class Node:
             for part in WORKER_PARTS:
                 self._report_part(part, "not known, the store does not answer")
             return
+        if (syncer := statuses.get("event_syncer")) is not None:
+            self.malformed_events = dict(syncer.details.get("malformed", self.malformed_events))
+        for reason, count in self.malformed_events.items():
+            metrics.EVENTS_MALFORMED.labels(reason).set(count)
         now = time.time()
         for part in WORKER_PARTS:
             found = statuses.get(part)

@@ -34,7 +34,11 @@ def status_page(node: "Node") -> dict[str, Any]:
     return {
         "version": __version__,
         "operator_id": view.operator_id,
-        "registry": {"version": view.version, "block": view.block_number},
+        "registry": {
+            "version": view.version,
+            "block": view.block_number,
+            "malformed_events": dict(node.malformed_events),
+        },
         "committees": len(view.own),
         "validators": view.validators,
         "bad_shares": {f"0x{key.hex()}": why for key, why in view.bad_shares.items()},

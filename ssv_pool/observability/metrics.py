@@ -43,4 +43,7 @@ DUTY_TIME = Histogram(
 )
 LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
 LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
+EVENTS_MALFORMED = Gauge(
+    "ssv_event_syncer_malformed_events_count", "Registry events that break a rule and changed nothing.", ("reason",)
+)
 SHARES_BAD = Gauge("ssv_signer_shares_bad_count", "Own shares that do not decrypt or do not match.")

@@ -100,6 +100,12 @@ def event_counts(session: Session) -> dict[tuple[str, str], int]:
     return {(name, outcome): count for name, outcome, count in rows}
 
 
+def malformed_counts(session: Session) -> dict[str, int]:
+    """Reason → how many events are malformed for it."""
+    query = select(RegistryEvent.reason, func.count()).where(RegistryEvent.outcome == "malformed")
+    return {reason or "": count for reason, count in session.execute(query.group_by(RegistryEvent.reason))}
+
+
 def malformed_events(session: Session, limit: int = 100) -> list[RegistryEvent]:
     """The latest events that were malformed, latest first."""
     query = select(RegistryEvent).where(RegistryEvent.outcome == "malformed")
