@@ -5,6 +5,7 @@ ConfigError that names key, value and what was expected.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -101,7 +102,9 @@ class LogSettings(_Section):
     """Logging."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is printed."""
     format: Literal["console", "json"] = "console"
+    """Lines for people, or one JSON object a line."""
 
 
 class WorkerSettings(_Section):
@@ -115,7 +118,7 @@ class Settings(_Section):
     """Everything an operator configures."""
 
     network: str
-    """Name of the SSV network."""
+    """Name of the SSV network: ``mainnet``, ``hoodi``, ``holesky``, ``sepolia`` or ``devnet``."""
     data_dir: Path
     """Folder of this operator's databases, sockets and network key; made with mode 0700."""
     instance: str = Field(default="ssv", pattern="^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -132,7 +135,9 @@ class Settings(_Section):
     api_host: str = "127.0.0.1"
     """Address that metrics and the node API listen on."""
     metrics_port: Port = 15000
+    """TCP port of ``/metrics``."""
     api_port: Port = 16000
+    """TCP port of the node API: ``/v1/node/health``, ``/v1/node/status``, ``/livez``, ``/readyz``."""
     log: LogSettings = LogSettings()
     worker: WorkerSettings = WorkerSettings()
 
@@ -278,7 +283,7 @@ def _http_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("empty list, expected at least one URL")
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"bad URL {url!r}, expected http:// or https://")
+            raise ValueError("a URL of the list begins otherwise, expected http:// or https://")
     return tuple(url.rstrip("/") for url in urls)
 
 
@@ -289,7 +294,12 @@ def _first_problem(error: ValidationError) -> str:
         return f"{key}: unknown key"
     if problem["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: found {problem['input']!r}, expected: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{key}: found {_shown(problem['input'])}, expected: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _shown(value: object) -> str:
+    """A value for an error text; user and password of a URL are left out."""
+    return re.sub(r"//[^'\"\s]*@", "//***@", repr(value))
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

@@ -13,6 +13,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.observability.health import Health
+from ssv_pool.observability.logs import logger
+
+log = logger("http")
 
 Route = Callable[[], tuple[int, str, bytes]]
 """Answers one path: status, content type, body."""
@@ -48,8 +51,7 @@ def _handler(routes: Mapping[str, Route]) -> type[BaseHTTPRequestHandler]:
         timeout = 5  # a client that says nothing does not hold its thread
 
         def do_GET(self) -> None:
-            route = routes.get(self.path.partition("?")[0])
-            status, content_type, body = route() if route else _json(404, {"error": f"no path {self.path[:100]!r}"})
+            status, content_type, body = _answer(routes, self.path)
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
@@ -60,6 +62,17 @@ def _handler(routes: Mapping[str, Route]) -> type[BaseHTTPRequestHandler]:
             """Requests for status are not worth a line."""
 
     return Handler
+
+
+def _answer(routes: Mapping[str, Route], path: str) -> tuple[int, str, bytes]:
+    route = routes.get(path.partition("?")[0])
+    if route is None:
+        return _json(404, {"error": f"no path {path[:100]!r}"})
+    try:
+        return route()
+    except Exception:
+        log.exception("page failed", path=path[:100])
+        return _json(500, {"error": "internal error, the log says which"})
 
 
 def _json(status: int, value: object) -> tuple[int, str, bytes]:

@@ -71,7 +71,7 @@ def test_every_key_has_an_environment_twin() -> None:
         ("network: devnet\n", "data_dir: missing"),
         (MINIMAL + "metrics_port: 70000\n", "metrics_port: found 70000, expected: Input should be less than or equal to 65535"),
         (MINIMAL.replace("devnet", "moonnet"), "network: found 'moonnet', expected: unknown name 'moonnet', expected one of mainnet, holesky, hoodi, sepolia, devnet"),
-        (MINIMAL + "beacon: {nodes: ['ws://x']}\n", "beacon.nodes: found ['ws://x'], expected: bad URL 'ws://x', expected http:// or https://"),
+        (MINIMAL + "beacon: {nodes: ['ws://x']}\n", "beacon.nodes: found ['ws://x'], expected: a URL of the list begins otherwise, expected http:// or https://"),
         (MINIMAL + "log: loud\n", "log: found 'loud', expected: Input should be a valid dictionary or instance of LogSettings"),
         ("- a\n", "found a list at the top, expected a mapping of settings"),
         ("a: [\n", "not valid YAML at line 2, expected a mapping of settings"),
@@ -93,3 +93,25 @@ def test_a_network_without_a_contract_needs_one(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, MINIMAL), environment={})
     with pytest.raises(ConfigError, match=r"registry\.contract: missing"):
         _ = settings.contract_address
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MINIMAL + "broker_url: http://me:hunter2@host\n",
+            r"broker_url: found 'http://***@host', expected: String should match pattern "
+            r"'^(redis|rediss|redis\+socket|unix)://'",
+        ),
+        (
+            MINIMAL + "execution: {nodes: 'https://a:1;ws://me:hunt/er2@host'}\n",
+            "execution.nodes: found 'https://***@host', expected: a URL of the list begins otherwise, "
+            "expected http:// or https://",
+        ),
+    ],
+)
+def test_passwords_in_urls_are_not_repeated(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, environment={})
+    assert str(caught.value) == f"{path}: {message}"
