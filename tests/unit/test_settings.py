@@ -69,14 +69,28 @@ def test_every_key_has_an_environment_twin() -> None:
         (MINIMAL + "metricsport: 1\n", "metricsport: unknown key"),
         (MINIMAL + "log: {colour: red}\n", "log.colour: unknown key"),
         ("network: devnet\n", "data_dir: missing"),
-        (MINIMAL + "metrics_port: 70000\n", "metrics_port: found 70000, expected: Input should be less than or equal to 65535"),
-        (MINIMAL.replace("devnet", "moonnet"), "network: found 'moonnet', expected: unknown name 'moonnet', expected one of mainnet, holesky, hoodi, sepolia, devnet"),
-        (MINIMAL + "beacon: {nodes: ['ws://x']}\n", "beacon.nodes: found ['ws://x'], expected: a URL of the list begins otherwise, expected http:// or https://"),
-        (MINIMAL + "log: loud\n", "log: found 'loud', expected: Input should be a valid dictionary or instance of LogSettings"),
+        (
+            MINIMAL + "metrics_port: 70000\n",
+            "metrics_port: found 70000, expected: Input should be less than or equal to 65535",
+        ),
+        (
+            MINIMAL.replace("devnet", "moonnet"),
+            "network: found 'moonnet', expected: unknown name 'moonnet', "
+            + "expected one of mainnet, holesky, hoodi, sepolia, devnet",
+        ),
+        (
+            MINIMAL + "beacon: {nodes: ['ws://x']}\n",
+            "beacon.nodes: found ['ws://x'], expected: a URL of the list begins otherwise, "
+            + "expected http:// or https://",
+        ),
+        (
+            MINIMAL + "log: loud\n",
+            "log: found 'loud', expected: Input should be a valid dictionary or instance of LogSettings",
+        ),
         ("- a\n", "found a list at the top, expected a mapping of settings"),
         ("a: [\n", "not valid YAML at line 2, expected a mapping of settings"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
@@ -101,12 +115,12 @@ def test_a_network_without_a_contract_needs_one(tmp_path: Path) -> None:
         (
             MINIMAL + "broker_url: http://me:hunter2@host\n",
             r"broker_url: found 'http://***@host', expected: String should match pattern "
-            r"'^(redis|rediss|redis\+socket|unix)://'",
+            + r"'^(redis|rediss|redis\+socket|unix)://'",
         ),
         (
             MINIMAL + "execution: {nodes: 'https://a:1;ws://me:hunt/er2@host'}\n",
             "execution.nodes: found 'https://***@host', expected: a URL of the list begins otherwise, "
-            "expected http:// or https://",
+            + "expected http:// or https://",
         ),
     ],
 )
