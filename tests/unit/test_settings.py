@@ -75,13 +75,17 @@ def test_every_key_has_an_environment_twin() -> None:
         ),
         (
             MINIMAL.replace("devnet", "moonnet"),
-            "network: found 'moonnet', expected: unknown name 'moonnet', "
-            + "expected one of mainnet, holesky, hoodi, sepolia, devnet",
+            (
+                "network: found 'moonnet', expected: unknown name 'moonnet', "
+                "expected one of mainnet, holesky, hoodi, sepolia, devnet"
+            ),
         ),
         (
             MINIMAL + "beacon: {nodes: ['ws://x']}\n",
-            "beacon.nodes: found ['ws://x'], expected: a URL of the list begins otherwise, "
-            + "expected http:// or https://",
+            (
+                "beacon.nodes: found ['ws://x'], expected: a URL of the list begins otherwise, "
+                "expected http:// or https://"
+            ),
         ),
         (
             MINIMAL + "log: loud\n",
@@ -114,13 +118,17 @@ def test_a_network_without_a_contract_needs_one(tmp_path: Path) -> None:
     [
         (
             MINIMAL + "broker_url: http://me:hunter2@host\n",
-            r"broker_url: found 'http://***@host', expected: String should match pattern "
-            + r"'^(redis|rediss|redis\+socket|unix)://'",
+            (
+                r"broker_url: found 'http://***@host', expected: String should match pattern "
+                r"'^(redis|rediss|redis\+socket|unix)://'"
+            ),
         ),
         (
             MINIMAL + "execution: {nodes: 'https://a:1;ws://me:hunt/er2@host'}\n",
-            "execution.nodes: found 'https://***@host', expected: a URL of the list begins otherwise, "
-            + "expected http:// or https://",
+            (
+                "execution.nodes: found 'https://***@host', expected: a URL of the list begins otherwise, "
+                "expected http:// or https://"
+            ),
         ),
     ],
 )
