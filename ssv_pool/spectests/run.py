@@ -54,7 +54,7 @@ def run_file(file: SpecFile, only: str | None = None) -> FileResult:
         return FileResult.of(file, 0, 0.0, (unknown,) if whole_file else ())
     try:
         tests = tests_of(file, registered)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         return FileResult.of(file, 0, 0.0, (_failure(file, file.title, f"not a test of its type: {error!r}"),))
     if only and not _matches(only, file.path.stem):
         tests = [test for test in tests if _matches(only, test.name)]
@@ -63,11 +63,13 @@ def run_file(file: SpecFile, only: str | None = None) -> FileResult:
 
 
 def tests_of(file: SpecFile, registered: Registered) -> list[SpecTest]:
-    """A file's tests."""
+    """A file's tests. Raises TypeError where one is no JSON object."""
     content = file.read()
-    if registered.inner is None:
-        return [SpecTest(file, content, content)]
-    return [SpecTest(file, test, content, inner=True) for test in content[registered.inner]]
+    tests = [content] if registered.inner is None else content[registered.inner]
+    for test in tests:
+        if not isinstance(test, dict):
+            raise TypeError(f"a test is a {type(test).__name__}, expected an object")
+    return [SpecTest(file, test, content, inner=registered.inner is not None) for test in tests]
 
 
 def _run_test(test: SpecTest, registered: Registered) -> Failure | None:
