@@ -61,15 +61,6 @@ class LiveView:
             elif not operator.alive:
                 self.down.add(operator.operator_id)
 
-    def ready(self) -> bool:
-        """Whether every operator answers and is connected to all others."""
-        return all(
-            (state := self.states.get(operator.operator_id)) is not None
-            and state["peers"]["connected"] >= self.config.operators - 1
-            and state["validators"] >= self.config.validators
-            for operator in self.operators
-        )
-
     def render(self, now: float) -> RenderableType:
         """The whole picture."""
         return Group(self._chain_panel(now), self._operator_table())

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.inclusion import ChainReader, Inclusion
 from ssv_pool.devnet.live import distribution_text
-from ssv_pool.devnet.schedule import expectation, operators_down
+from ssv_pool.devnet.schedule import Outage, expectation, operators_down
 from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_of_blocks, votes_of_record
 from ssv_pool.errors import UnavailableError
 from ssv_pool.report.figures import SPANS, Distribution, decided_rounds, latencies, reasons, span_ms
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 RATE_GOAL = 0.98
 """Lowest attestation rate of a good run, over the epochs in which the committee was able to work."""
+
+NEVER = "not any more"
+"""Said of an operator that did nothing after its return."""
 
 FINALITY_LAG = 3
 """A healthy chain finalizes an epoch at most so many epochs later."""
@@ -75,7 +78,7 @@ def collect(run: "Run") -> Outcome:
     values = latencies(everything)
     delays = {name: Distribution.of(found) for name, found in values.items()}
     by_epoch = _by_epoch(run, inclusion)
-    checks = _checks(run, by_epoch, offences, chain)
+    checks = judge(run, by_epoch, offences, chain, counted)
     duty_slots = {duty.slot for duty in inclusion.duties}
     report: dict[str, Any] = {
         "config": _config(config),
@@ -143,7 +146,7 @@ def print_summary(console: Console, run: "Run", outcome: Outcome) -> None:
         f"  slashable              {report['slashable']}",
         f"  chain                  {progress}",
         f"  memory per operator    {min(memory):.0f} to {max(memory):.0f} MB",
-        f"  CPU per operator       {min(cpu):.0f} to {max(cpu):.0f} s",
+        f"  CPU per operator       {min(cpu):.1f} to {max(cpu):.1f} s",
         "",
         "CHECKS",
         *(f"  {'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['detail']}" for check in report["checks"]),
@@ -188,6 +191,8 @@ def _journal(config: Any) -> list[JournalEntry]:
     try:
         with database.read() as session:
             return entries(session)
+    except UnavailableError:
+        return []  # it never came so far as to make its tables; the checks say what that means
     finally:
         database.close()
 
@@ -224,13 +229,27 @@ def _operator(run: "Run", operator_id: int, journal: Sequence[JournalEntry], dut
         "cpu_seconds": round(process.usage.cpu_seconds, 1),
         "rss_mb": round(process.usage.rss_mb, 1),
         "restarts": process.restarts,
+        "deaths": process.deaths,
         "missed_start": len(duty_slots - begun),
     }
 
 
-def _checks(
-    run: "Run", by_epoch: dict[int, tuple[int, int]], offences: Sequence[Offence], chain: dict[str, int]
+def judge(
+    run: "Run",
+    by_epoch: Mapping[int, tuple[int, int]],
+    offences: Sequence[Offence],
+    chain: Mapping[str, int],
+    journals: Mapping[int, Sequence[JournalEntry]],
 ) -> list[Check]:
+    """What a good run has to be.
+
+    Args:
+        run: what was done.
+        by_epoch: epoch → attestations assigned and included.
+        offences: slashable pairs that were found.
+        chain: ``head_slot`` and ``finalized_epoch`` at the end.
+        journals: operator → its duties.
+    """
     expected = {epoch: expectation(run.config, run.outages, epoch) for epoch in by_epoch}
     able = [by_epoch[epoch] for epoch, kind in expected.items() if kind == "all"]
     assigned, included = (sum(column) for column in zip(*able, strict=True)) if able else (0, 0)
@@ -247,9 +266,33 @@ def _checks(
     detail = f"epoch {chain['finalized_epoch']} at head slot {chain['head_slot']}"
     advancing = lag <= FINALITY_LAG or run.last_epoch < FINALITY_LAG
     checks.append(Check("finality advances", advancing, detail))
-    stuck = ", ".join(map(str, run.unstoppable))
-    checks.append(Check("operators stopped by themselves", not stuck, f"killed: {stuck}" if stuck else "all"))
+    returns = {
+        f"operator {operator} {_first_duty(journals.get(operator, ()), outage)}"
+        for outage in run.outages
+        for operator in _returning(run, outage)
+    }
+    if returns:
+        again = not any(text.endswith(NEVER) for text in returns)
+        checks.append(Check("restarted operators take part again", again, ", ".join(sorted(returns))))
+    died = [f"operator {operator.operator_id}: {operator.deaths}" for operator in run.operators if operator.deaths]
+    checks.append(Check("no process died by itself", not died, ", ".join(died) or "none"))
+    early = [str(operator.operator_id) for operator in run.operators if operator.ended_early]
+    checks.append(Check("operators ran to the end", not early, f"not {', '.join(early)}" if early else "all"))
+    stuck = [str(operator) for operator in run.unstoppable]
+    checks.append(Check("operators stopped by themselves", not stuck, f"not {', '.join(stuck)}" if stuck else "all"))
     return checks
+
+
+def _returning(run: "Run", outage: Outage) -> list[int]:
+    """Operators of an outage that are up in the whole epoch after it, if that counts."""
+    after = outage.epoch + 1
+    return sorted(set(outage.operators) - operators_down(run.outages, after)) if after <= run.last_epoch else []
+
+
+def _first_duty(journal: Sequence[JournalEntry], outage: Outage) -> str:
+    """When an operator completed a duty again after an outage."""
+    slots = [entry.slot for entry in journal if entry.slot >= outage.return_slot and entry.outcome == "completed"]
+    return f"in slot {min(slots)}, started in {outage.return_slot}" if slots else NEVER
 
 
 def _plotted(run: "Run", inclusion: Inclusion, journal: Sequence[JournalEntry]) -> Plotted:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from ssv_pool.settings import ENVIRONMENT
+
 STOP_SECONDS = 20.0
 """How long a process may take to stop before it is killed."""
 
@@ -34,12 +36,17 @@ class OperatorProcess:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
+    ended_early: bool = False
+    """Whether its supervisor had ended before it was asked to."""
     usage: Usage = field(default_factory=Usage)
     _cpu: dict[int, float] = field(default_factory=dict)
+    _asked: bool = False
 
     def start(self) -> None:
         """Start it; output is appended to its log."""
-        environment = {key: value for key, value in os.environ.items() if key not in ("CONFIG_PATH", "BROKER_URL")}
+        # Whatever the caller's environment configures is not for these operators: it would win over their files.
+        environment = {key: value for key, value in os.environ.items() if key not in {*ENVIRONMENT, "CONFIG_PATH"}}
+        self.ended_early, self._asked = False, False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "ssv_pool", "operator", "run", "--config", str(self.config)),
@@ -91,8 +98,21 @@ class OperatorProcess:
     def ask_to_stop(self) -> None:
         """SIGTERM to the supervisor."""
         self.sample()
-        if self.alive and self.process is not None:
+        if self.process is None:
+            return
+        if self.alive:
             self.process.send_signal(signal.SIGTERM)
+        elif not self._asked:
+            self.ended_early = True
+        self._asked = True
+
+    @property
+    def deaths(self) -> int:
+        """How often a part of it died by itself and was started again, by its log."""
+        try:
+            return self.log.read_text(encoding="utf-8", errors="replace").count("part died")
+        except OSError:
+            return 0
 
     def wait_stopped(self, deadline: float) -> bool:
         """Wait until ``deadline`` (monotonic); what still lives is killed. True when it stopped by itself."""

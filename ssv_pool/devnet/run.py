@@ -141,12 +141,13 @@ def _start_beacon(config: DevnetConfig, folder: Path, genesis_time: float) -> Be
             stdout=subprocess.PIPE,
             stderr=errors,
         )
-    line = _first_line(process, BEACON_START_SECONDS)
-    if line is None:
+    try:
+        port = int(json.loads(_first_line(process, BEACON_START_SECONDS) or b"{}")["port"])
+    except (ValueError, KeyError, TypeError):
         process.kill()
         process.wait()
-        raise UnavailableError(f"beacon node: did not start, its log is {log}")
-    return BeaconProcess(process, f"http://127.0.0.1:{json.loads(line)['port']}", record)
+        raise UnavailableError(f"beacon node: did not start, its log is {log}") from None
+    return BeaconProcess(process, f"http://127.0.0.1:{port}", record)
 
 
 def _first_line(process: subprocess.Popen[bytes], seconds: float) -> bytes | None:
@@ -171,9 +172,7 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
     urls: dict[int, str] = {item.operator_id: item.status_url for item in run.files}
     view = LiveView(run.config, run.beacon.url, run.operators, urls, run.genesis_time)
     by_id = {operator.operator_id: operator for operator in run.operators}
-    planned = sorted(
-        (entry for outage in run.outages for entry in _entries(run, outage)), key=lambda entry: (entry[0], entry[2])
-    )
+    planned = plan(run)
     end = run.start_of((run.last_epoch + 1) * SLOTS_PER_EPOCH + EXTRA_SLOTS)
     with Live(console=console, refresh_per_second=2, transient=True) as live, view.client:
         while run.config.keep or time.time() < end:
@@ -187,17 +186,28 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
             live.update(view.render(time.time()))
             if run.beacon.process.poll() is not None:
                 raise UnavailableError(f"beacon node: ended with status {run.beacon.process.returncode} during the run")
-            pause = POLL_SECONDS if not planned else min(POLL_SECONDS, max(0.0, planned[0][0] - time.time()))
-            if stopped(pause):
-                epoch = int((time.time() - run.genesis_time) // (run.config.slot_seconds * SLOTS_PER_EPOCH))
-                run.last_epoch = max(0, min(run.last_epoch, epoch - 1) if not run.config.keep else epoch - 1)
+            pause = planned[0][0] - time.time() if planned else POLL_SECONDS
+            if stopped(min(POLL_SECONDS, max(0.0, pause))):
+                run.last_epoch = _whole_epochs(run, time.time())
                 return
 
 
-def _entries(run: Run, outage: Outage) -> Iterator[tuple[float, int, str]]:
-    for operator in outage.operators:
-        yield run.start_of(outage.first_slot), operator, "kill"
-        yield run.start_of(outage.return_slot), operator, "restart"
+def _whole_epochs(run: Run, now: float) -> int:
+    """The last epoch that counts when the run is ended now: the current one is not over."""
+    past = int((now - run.genesis_time) // (run.config.slot_seconds * SLOTS_PER_EPOCH)) - 1
+    return max(0, past if run.config.keep else min(past, run.last_epoch))
+
+
+def plan(run: Run) -> list[tuple[float, int, str]]:
+    """When (seconds since the UNIX epoch) which operator is to be killed or restarted, in order."""
+    entries = [
+        (run.start_of(slot), operator, action)
+        for outage in run.outages
+        for operator in outage.operators
+        for slot, action in ((outage.first_slot, "kill"), (outage.return_slot, "restart"))
+    ]
+    # Who returns and is down in that epoch too has to end up down.
+    return sorted(entries, key=lambda entry: (entry[0], entry[2] == "kill", entry[1]))
 
 
 @contextlib.contextmanager
