@@ -302,7 +302,7 @@ def _plotted(run: "Run", inclusion: Inclusion, journal: Sequence[JournalEntry]) 
         included=[slot.included for slot in slots],
         missed=[slot.assigned - slot.included for slot in slots],
         down=[
-            (outage.first_slot, outage.return_slot, f"down: {', '.join(map(str, outage.operators))}")
+            (outage.first_slot, outage.return_slot, f"{', '.join(map(str, outage.operators))} down")
             for outage in run.outages
         ],
         delays={

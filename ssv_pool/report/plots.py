@@ -1,17 +1,23 @@
 """Plots as inline SVG. Colours differ in lightness too, so that they stay apart in grey."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 
 mpl.use("svg")
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-GOOD, BAD, MUTED = "#2a7f9e", "#c8553d", "#b8c4ca"
-PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#7a9e7e")
+GOOD, BAD, LATE, DOWN = "#2a7f9e", "#c8553d", "#e09f3e", "#f3e7d3"
+PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#5b8c5a")
+WIDE, HALF = (9.6, 2.7), (4.7, 2.9)
+FLOOR_MS = 0.1
+"""Shorter delays are drawn as this: a logarithmic axis has no zero."""
 
 plt.rcParams.update(
     {
@@ -19,20 +25,28 @@ plt.rcParams.update(
         "svg.hashsalt": "ssv-pool",
         "font.family": "sans-serif",
         "font.size": 9,
+        "text.color": "#1d2b33",
+        "axes.labelcolor": "#5d6d75",
+        "axes.edgecolor": "#9aa8af",
+        "xtick.color": "#5d6d75",
+        "ytick.color": "#5d6d75",
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
         "axes.axisbelow": True,
-        "grid.color": "#e4e8ea",
-        "axes.titlesize": 10,
-        "axes.titlelocation": "left",
+        "grid.color": "#e9edef",
         "legend.frameon": False,
+        "legend.fontsize": 8.5,
     }
 )
 
 
 def inclusion(
-    slots: Sequence[int], included: Sequence[int], missed: Sequence[int], down: Sequence[tuple[int, int, str]]
+    slots: Sequence[int],
+    included: Sequence[int],
+    missed: Sequence[int],
+    down: Sequence[tuple[int, int, str]],
+    slots_per_epoch: int,
 ) -> str:
     """Attestations included and missed by slot of the duty.
 
@@ -41,60 +55,99 @@ def inclusion(
         included: attestations of each slot that are in blocks.
         missed: those that are not.
         down: spans (first slot, slot after the last, label) in which operators were down.
+        slots_per_epoch: where the marks on the axis are.
     """
-    figure, axes = plt.subplots(figsize=(9, 2.4), layout="constrained")
-    for start, end, label in down:
-        axes.axvspan(start - 0.5, end - 0.5, color="#f3e7d3", zorder=0)
-        axes.text((start + end - 1) / 2, axes.get_ylim()[1], label, ha="center", va="bottom", fontsize=8)
+    figure, axes = plt.subplots(figsize=WIDE, layout="constrained")
     axes.bar(slots, included, color=GOOD, width=0.8, label="included")
-    axes.bar(slots, missed, bottom=included, color=BAD, width=0.8, label="missed", hatch="///", edgecolor="white")
-    axes.set(xlabel="slot of the duty", ylabel="attestations")
-    axes.set_title("Inclusion by slot", pad=16)
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.legend(loc="upper left", bbox_to_anchor=(0.78, 1.22), ncols=2)
+    if any(missed):
+        style = {"color": BAD, "hatch": "////", "edgecolor": "white", "linewidth": 0}
+        axes.bar(slots, missed, bottom=included, width=0.8, label="missed", **style)
+    for start, end, label in down:
+        axes.axvspan(start - 0.5, end - 0.5, color=DOWN, zorder=0, linewidth=0)
+        place = {"xy": ((start + end - 1) / 2, 1), "xycoords": ("data", "axes fraction")}
+        axes.annotate(label, **place, xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
+    axes.set(ylabel="attestations")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _slot_axis(axes, slots, slots_per_epoch)
+    _legend(figure, axes)
     return _svg(figure)
 
 
-def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]], slots_per_epoch: int) -> str:
     """Every measured delay over the slot of its duty, one colour a kind; logarithmic scale."""
-    figure, axes = plt.subplots(figsize=(9, 3.0), layout="constrained")
-    for colour, marker, (name, values) in zip(PALETTE, "osD^", points.items(), strict=False):
-        if values:
-            slots, delays = zip(*values, strict=True)
-            positive = [max(delay, 0.1) for delay in delays]
-            axes.scatter(slots, positive, s=9, color=colour, marker=marker, label=name, alpha=0.75, linewidths=0)
-    axes.set_yscale("log")
-    axes.set(xlabel="slot of the duty", ylabel="milliseconds (log)")
-    axes.set_title("Delays by slot, all operators")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure, axes = plt.subplots(figsize=(WIDE[0], 3.3), layout="constrained")
+    kinds = [(name, values) for name, values in points.items() if values]
+    for place, (colour, marker, (name, values)) in enumerate(zip(PALETTE, "osD^", kinds, strict=False)):
+        # Side by side within a slot, so that one kind does not hide another.
+        shift = 0.18 * (place - (len(kinds) - 1) / 2)
+        slots = [slot + shift for slot, _ in values]
+        delays = [max(delay, FLOOR_MS) for _, delay in values]
+        axes.scatter(slots, delays, s=13, color=colour, marker=marker, label=name, alpha=0.7, linewidths=0)
+    axes.set(ylabel="milliseconds")
+    _log(axes.set_yscale, axes.yaxis)
+    _slot_axis(axes, [slot for _, values in kinds for slot, _ in values], slots_per_epoch)
+    _legend(figure, axes)
     return _svg(figure)
 
 
 def delay_distributions(values: Mapping[str, Sequence[float]]) -> str:
     """Cumulative distribution of each delay."""
-    figure, axes = plt.subplots(figsize=(4.4, 2.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=HALF, layout="constrained")
     for colour, style, (name, delays) in zip(PALETTE, ("-", "--", "-.", ":"), values.items(), strict=False):
         if delays:
-            ordered = sorted(max(delay, 0.1) for delay in delays)
+            ordered = sorted(max(delay, FLOOR_MS) for delay in delays)
             shares = [(index + 1) / len(ordered) for index in range(len(ordered))]
-            axes.step(ordered, shares, where="post", color=colour, linestyle=style, label=name)
-    axes.set_xscale("log")
-    axes.set(xlabel="milliseconds (log)", ylabel="share of duties", ylim=(0, 1.02))
-    axes.set_title("How long each part takes")
-    axes.legend(loc="upper left", fontsize=8)
+            axes.step(ordered, shares, where="post", color=colour, linestyle=style, linewidth=1.6, label=name)
+    axes.set(xlabel="milliseconds", ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    _log(axes.set_xscale, axes.xaxis)
+    _legend(figure, axes, columns=2)
     return _svg(figure)
 
 
 def rounds(counts: Mapping[int, int]) -> str:
     """Duties by the round they were decided in."""
-    figure, axes = plt.subplots(figsize=(4.4, 2.8), layout="constrained")
-    names = [str(number) for number in counts]
-    bars = axes.bar(names, list(counts.values()), color=[GOOD if number == 1 else "#e09f3e" for number in counts])
-    axes.bar_label(bars, fontsize=8)
-    axes.set(xlabel="round", ylabel="duties")
-    axes.set_title("Decided round")
-    axes.margins(y=0.15)
+    figure, axes = plt.subplots(figsize=HALF, layout="constrained")
+    numbers = range(1, max([4, *counts]) + 1)
+    heights = [counts.get(number, 0) for number in numbers]
+    bars = axes.bar(list(numbers), heights, width=0.6, color=[GOOD if number == 1 else LATE for number in numbers])
+    axes.bar_label(bars, labels=[str(height) if height else "" for height in heights], fontsize=8.5, padding=2)
+    axes.set(xlabel="round")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.grid(visible=False, axis="x")
+    axes.margins(y=0.12)
     return _svg(figure)
+
+
+def _legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """The legend in a line of its own above the plot, where it hides nothing."""
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside upper left", ncols=columns, handletextpad=0.5, columnspacing=1.6, borderaxespad=0)
+
+
+def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
+    """A mark at the first slot of each epoch, with the epoch's number under the slot's."""
+    axes.grid(visible=False, axis="x")
+    if not slots:
+        axes.set_xticks([])
+        return
+    first, last = min(slots) // slots_per_epoch, max(slots) // slots_per_epoch
+    step = max(1, (last - first + 1) // 12)
+    starts = [epoch * slots_per_epoch for epoch in range(first, last + 2)]
+    axes.set_xlim(starts[0] - 0.8, starts[-1] - 0.2)
+    for start in starts[:-1]:
+        axes.axvline(start - 0.5, color="#d5dde1", linewidth=0.8, zorder=0.5)
+    shown = starts[:-1:step]
+    axes.set_xticks(shown, [f"slot {start}\nepoch {start // slots_per_epoch}" for start in shown])
+
+
+def _log(set_scale: Callable[[str], None], axis: Axis) -> None:
+    """A logarithmic scale with plain numbers: 0.1, 1, 10, 1000."""
+    set_scale("log")
+    axis.set_major_locator(LogLocator(base=10, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _svg(figure: Figure) -> str:
