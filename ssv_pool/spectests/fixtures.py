@@ -12,6 +12,7 @@ from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote, Checkpoi
 from ssv_pool.protocol.types.consensus_data import ProposerConsensusData
 from ssv_pool.protocol.types.contributions import SyncCommitteeContribution
 from ssv_pool.protocol.types.duties import ValidatorDuty
+from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.messages import QBFTMessage, SignedSSVMessage, SSVMessage
 from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
 from ssv_pool.protocol.types.primitives import (
@@ -55,7 +56,9 @@ def ssv_message(value: Json) -> SSVMessage:
 
 
 def signed_message(value: Json) -> SignedSSVMessage:
-    """A SignedSSVMessage."""
+    """A SignedSSVMessage. Raises ProtocolError (14) where the message inside is nil, which no bytes can say."""
+    if value["SSVMessage"] is None:
+        raise ProtocolError("the signed message has no message inside", ErrorCode.NIL_SSV_MESSAGE)
     return SignedSSVMessage(
         signatures=tuple(unbase64(item) for item in value["Signatures"] or []),
         operator_ids=tuple(OperatorId(item) for item in value["OperatorIDs"] or []),

@@ -1,6 +1,7 @@
 """The suite's module ``types``: containers, their encodings, roots, limits and validation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -92,18 +93,18 @@ def aggregator_committee_validation(test: SpecTest) -> None:
 @spec_test("types", "signedssvmsg.SignedSSVMessageTest")
 def signed_message_validation(test: SpecTest) -> None:
     """Validate signed messages; where keys are given, verify signature i with key i."""
-    last = None
     keys = [fixtures.unbase64(key) for key in test.get("RSAPublicKey") or []]
-    for value in test["Messages"]:
+
+    def check(value: Json) -> None:
         message = fixtures.signed_message(value)
-        error = error_of(lambda message=message: validate_signed(test.fork, message))  # type: ignore[misc]
-        last = error or last
-        if error is None:
-            payload = message.ssv_message.encode()
-            for index, key in enumerate(keys):
-                if not operator_keys.verify(key, payload, message.signatures[index]):
-                    last = ProtocolError(f"signature {index} is not by key {index}")
-    test.check_error(last)
+        validate_signed(test.fork, message)
+        payload = message.ssv_message.encode()
+        for index, key in enumerate(keys):
+            if not operator_keys.verify(key, payload, message.signatures[index]):
+                raise ProtocolError(f"signature {index} is not by key {index}")
+
+    errors = [error_of(partial(check, value)) for value in test["Messages"]]
+    test.check_error(next((error for error in reversed(errors) if error is not None), None))
 
 
 @spec_test("types", "duty.DutySpecTest")

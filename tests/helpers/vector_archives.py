@@ -2,14 +2,14 @@
 
 import functools
 import json
-import os
 import tarfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-VECTORS = Path(os.environ.get("SSV_VECTORS") or Path(__file__).resolve().parents[2].parent / "shared" / "vectors")
+from ssv_pool.spectests.archives import default_vectors
+
+VECTORS = default_vectors()
 """Folder with the archives."""
 
 

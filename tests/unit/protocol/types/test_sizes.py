@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ssv_pool.protocol import types as t
+from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeConsensusData, AssignedAggregator
+from ssv_pool.protocol.types.consensus_data import MAX_DATA_SSZ_BYTES, ProposerConsensusData
+from ssv_pool.protocol.types.contributions import SyncCommitteeContribution
 
 COMMITTEE = t.committee_id(map(t.OperatorId, (1, 2, 3, 4)))
 MID = t.committee_message_id(t.DomainType(bytes.fromhex("00000402")), t.RunnerRole.COMMITTEE, COMMITTEE)
@@ -72,3 +77,41 @@ def test_a_signed_prepare_byte_by_byte():
         ]
     )
     assert signed(PREPARE, 1).encode().hex() == expected
+
+
+def test_largest_consensus_data():
+    """The aggregator committee's largest value is larger than a signed message can carry: the specification's slip."""
+    duty = t.ValidatorDuty(2, bytes(48), 5, 7, validator_sync_committee_indices=(0,) * 13)
+    assert len(ProposerConsensusData(duty, 7, bytes(MAX_DATA_SSZ_BYTES)).encode()) == t.MAX_FULL_DATA_BYTES == 8_388_836
+    aggregator = AssignedAggregator(7, bytes(96), 3)
+    contribution = SyncCommitteeContribution(5, bytes(32), 1, bytes(16), bytes(96))
+    largest = AggregatorCommitteeConsensusData(
+        7,
+        (aggregator,) * 3000,
+        (0,) * 64,
+        (bytes(131_308),) * 64,
+        (aggregator,) * 2048,
+        (contribution,) * 4,
+    )
+    assert len(largest.encode()) == 8_970_524
+    assert AggregatorCommitteeConsensusData.decode(largest.encode()) == largest
+
+
+def test_one_item_too_many_is_refused():
+    aggregator = AssignedAggregator(7, bytes(96), 3)
+    contribution = SyncCommitteeContribution(5, bytes(32), 1, bytes(16), bytes(96))
+    for too_many in (
+        AggregatorCommitteeConsensusData(7, aggregators=(aggregator,) * 3001),
+        AggregatorCommitteeConsensusData(7, aggregator_committee_indexes=(0,) * 65),
+        AggregatorCommitteeConsensusData(7, aggregated_attestations=(b"",) * 65),
+        AggregatorCommitteeConsensusData(7, aggregated_attestations=(bytes(131_309),)),
+        AggregatorCommitteeConsensusData(7, contributors=(aggregator,) * 2049),
+        AggregatorCommitteeConsensusData(7, sync_committee_contributions=(contribution,) * 5),
+    ):
+        with pytest.raises(t.ProtocolError) as raised:
+            AggregatorCommitteeConsensusData.decode(too_many.encode())
+        assert raised.value.code == t.ErrorCode.UNMARSHAL_SSZ
+    duty = t.ValidatorDuty(2, bytes(48), 5, 7)
+    with pytest.raises(t.ProtocolError) as raised:
+        ProposerConsensusData.decode(ProposerConsensusData(duty, 7, bytes(MAX_DATA_SSZ_BYTES + 1)).encode())
+    assert raised.value.code == t.ErrorCode.UNMARSHAL_SSZ
