@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from live_cluster import (
@@ -158,10 +157,10 @@ def test_an_operator_waits_for_a_port_and_nodes_that_come_later(tmp_path):
         listener.bind(("127.0.0.1", port))
         listener.listen()
         with running(operator_command(config), log) as process:
-            until(lambda: log.read_text().count("in use") >= 2, 120, lambda: log.read_text())
+            until(lambda: log.read_text().count("in use") >= 2, 120, log.read_text)
             assert process.poll() is None
             listener.close()
-            health = until(lambda: page(port, "/v1/node/health"), 120, lambda: log.read_text())
+            health = until(lambda: page(port, "/v1/node/health"), 120, log.read_text)
             health = until(lambda: told(port), 60, lambda: page(port, "/v1/node/health"))
             process.terminate()
             assert process.wait(90) == 0
@@ -192,9 +191,9 @@ def test_a_second_node_on_the_same_data_is_refused(tmp_path):
     second = config.parent / "second.yaml"
     second.write_text(config.read_text())
     change_config(second, {"p2p.tcp_port": free_port(), "api_port": free_port(), "metrics_port": free_port()})
-    log = Path(tmp_path / "log")
+    log = tmp_path / "log"
     with running(node_command(config), log):
-        until(lambda: page(read_config(config)["api_port"], "/v1/node/health"), 120, lambda: log.read_text())
+        until(lambda: page(read_config(config)["api_port"], "/v1/node/health"), 120, log.read_text)
         status, line, _said = outcome(node_command(second))
     assert status != 0
     assert "slashing.sqlite" in line

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import psutil
@@ -246,9 +246,11 @@ class SplitOperator(LiveOperator):
     def start(self) -> None:
         self.start_part("node", node_command(self.files.config))
         for number in range(1, self.workers + 1):
-            name = f"worker{number}"
-            command = (sys.executable, "-m", "celery", "--app", "workers.app", "worker", "-n", f"{name}@test")
-            self.start_part(name, command)
+            self.start_worker(f"worker{number}")
+
+    def start_worker(self, name: str) -> None:
+        """Start a worker, again if it was stopped."""
+        self.start_part(name, (sys.executable, "-m", "celery", "--app", "workers.app", "worker", "-n", f"{name}@test"))
 
     def start_part(self, name: str, command: Sequence[str]) -> None:
         environment = clean_environment(CONFIG_PATH=str(self.files.config))
@@ -318,7 +320,7 @@ class LiveCluster:
     def beacon_url(self) -> str:
         return f"http://127.0.0.1:{self.beacon_port}"
 
-    def __enter__(self) -> "LiveCluster":
+    def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self.anvil = self._stack.enter_context(Anvil(block_time=1, log_file=self.folder / "anvil.log"))
@@ -411,9 +413,24 @@ class LiveCluster:
         with ChainReader(self.beacon_url) as reader:
             return reader.inclusion(self.validators, epoch, epoch)
 
-    def wait_attesting(self, votes: int = 4, *, seconds: float = STEP_SECONDS, validators: Sequence[int] = ()) -> None:
-        """Wait until so many votes of slots that begin from now on are in blocks."""
-        first = self.slot() + 1
+    def wait_attesting(
+        self,
+        votes: int = 4,
+        *,
+        first: int | None = None,
+        validators: Sequence[int] = (),
+        seconds: float = STEP_SECONDS,
+    ) -> None:
+        """Wait until so many votes are in blocks.
+
+        Args:
+            votes: how many.
+            first: of this slot and later ones; by default the slots that begin from now on.
+            validators: of these; all the good ones by default.
+            seconds: the deadline.
+        """
+        if first is None:
+            first = max(0, self.slot() + 1)
         until(
             lambda: self._included_from(first, validators or self.validators) >= votes,
             seconds,
@@ -422,7 +439,7 @@ class LiveCluster:
 
     def wait_perfect_epoch(self, seconds: float = START_SECONDS) -> int:
         """Wait until every vote of one epoch that begins from now on is in blocks; returns the epoch."""
-        first = self.slot() // SLOTS_PER_EPOCH + 1
+        first = max(0, self.slot() // SLOTS_PER_EPOCH + 1)
 
         def perfect() -> int | None:
             # An epoch's last votes are in the first blocks of the next one.

@@ -9,12 +9,14 @@
 
 import contextlib
 from pathlib import Path
+from typing import Self
 
 import pytest
 from live_cluster import LiveCluster, LiveOperator, SplitOperator, Tampering, ValkeyServer, other_ciphertext
 from servers import PostgresServer
 
 from ssv_pool.crypto import operator_keys
+from ssv_pool.crypto.shares_data import SharesData
 
 GARBAGE_SHARE = 8
 """Index of the validator whose share for operator 4 does not decrypt."""
@@ -44,7 +46,7 @@ class LiveNetwork:
         """Why there is none."""
         self.operators: list[LiveOperator] = []
 
-    def __enter__(self) -> "LiveNetwork":
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -80,3 +82,11 @@ class LiveNetwork:
         self.execution_proxy, self.beacon_proxy = self.cluster.put_behind_proxies(self.operators[2])
         self.cluster.start()
         self.cluster.wait_attesting()
+
+
+def _garbage(shares: SharesData, place: int, _pem: bytes) -> SharesData:
+    return other_ciphertext(shares, place, b"\x5a" * 256)
+
+
+def _of_another_key(shares: SharesData, place: int, pem: bytes) -> SharesData:
+    return other_ciphertext(shares, place, operator_keys.encrypt_share(pem, 4711))

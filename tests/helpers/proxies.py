@@ -46,7 +46,7 @@ class BeaconProxy:
             def do_GET(self) -> None:
                 proxy._pass_on(self)
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815 - http.server's name
 
             def log_message(self, *args: Any) -> None:
                 pass
