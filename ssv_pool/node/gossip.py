@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 from ssv_pool.network import GossipMessage, Judgement
 from ssv_pool.network import Verdict as NetworkVerdict
+from ssv_pool.node.duty_book import DutyBook
 from ssv_pool.node.registry import RegistryState
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.forks import ForkSchedule
 from ssv_pool.protocol.ports import OperatorKeys
-from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId
-from ssv_pool.protocol.validation import Accepted, CommitteeView, Validator
+from ssv_pool.protocol.types.primitives import CommitteeId, Epoch, OperatorId, PublicKey, Slot, ValidatorIndex
+from ssv_pool.protocol.validation import Accepted, CommitteeView, Validator, ValidatorView
 from ssv_pool.protocol.validation import Verdict as RuleVerdict
 
 log = logger("node.gossip")
@@ -30,6 +31,8 @@ class Gossip:
         self._registry = RegistryState()
         self._chain: BeaconChain | None = None
         self._validator: Validator | None = None
+        self.duties = DutyBook()
+        """Who proposes and who is in the sync committee, told by whoever fetches these duties."""
 
     def update(self, registry: RegistryState, chain: BeaconChain) -> None:
         """Judge by this registry and chain from now on. What was seen before is kept."""
@@ -62,6 +65,22 @@ class Gossip:
     def operator_key(self, operator_id: OperatorId) -> bytes | None:
         """An operator's PEM; None when there is none."""
         return self._registry.operator_key(operator_id)
+
+    def validator(self, public_key: PublicKey) -> ValidatorView | None:
+        """The validator with this key; None when there is none."""
+        return self._registry.validator(public_key)
+
+    def proposes(self, index: ValidatorIndex, slot: Slot) -> bool | None:
+        """Whether the validator proposes in ``slot``; None when that is not known."""
+        return None if self._chain is None else self.duties.proposes(index, slot, self._chain.epoch_of(slot))
+
+    def in_sync_committee(self, index: ValidatorIndex, epoch: Epoch) -> bool | None:
+        """Whether the validator is in the sync committee; None when that is not known."""
+        return self.duties.in_sync_committee(index, epoch)
+
+    def exits(self, public_key: PublicKey, slot: Slot) -> int | None:
+        """How many exits of the validator fall on ``slot``."""
+        return self._registry.exits(public_key, slot)
 
 
 def accepted_of(message: GossipMessage) -> Accepted:

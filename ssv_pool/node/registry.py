@@ -25,19 +25,25 @@ from ssv_pool.protocol.types.primitives import (
     ValidatorIndex,
 )
 from ssv_pool.protocol.types.share import CommitteeMember, Operator, Share, ShareMember
-from ssv_pool.protocol.validation import CommitteeView
+from ssv_pool.protocol.validation import CommitteeView, ValidatorView
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.chain import load_chain
 from ssv_pool.store.database import Database
 from ssv_pool.store.records import OwnShare, RegistrySnapshot, ValidatorRecord
-from ssv_pool.store.registry import load_registry, own_shares
+from ssv_pool.store.registry import exit_requests, load_registry, own_shares
 from ssv_pool.store.status import Status, statuses
 
 log = logger("node.registry")
 
 QUERY_LIMIT = 500
 """Most validators named in one query; where more are wanted, all are read."""
+
+EXIT_BLOCKS = 7_200
+"""Execution blocks, a day's, whose exit requests gossip validation knows."""
+
+EXIT_POSTPONEMENT = 4
+"""Slots from the one of the event's block to the one that the exit's duty bears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,10 @@ class RegistryState:
     """Operator id → PEM of its key, 459 bytes."""
     committees: Mapping[CommitteeId, CommitteeView] = field(default_factory=dict)
     """All committees of the registry."""
+    validators_by_key: Mapping[PublicKey, ValidatorView] = field(default_factory=dict)
+    """All validators of the registry."""
+    exit_counts: Mapping[tuple[PublicKey, Slot], int] = field(default_factory=dict)
+    """Exits that the contract's events of the last day ask for: (validator, slot of the duty) → how many."""
     own: Mapping[CommitteeId, OwnCommittee] = field(default_factory=dict)
     statuses: Mapping[str, int] = field(default_factory=dict)
     """Own validators by status."""
@@ -78,6 +88,14 @@ class RegistryState:
     def operator_key(self, operator_id: OperatorId) -> bytes | None:
         """An operator's PEM; None when it is not registered or registered something else than a key."""
         return self.operator_keys.get(operator_id)
+
+    def validator(self, public_key: PublicKey) -> ValidatorView | None:
+        """The validator with this key; None when it is not registered."""
+        return self.validators_by_key.get(public_key)
+
+    def exits(self, public_key: PublicKey, slot: Slot) -> int:
+        """How many exits of the validator fall on ``slot``."""
+        return self.exit_counts.get((public_key, slot), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,10 @@ class RegistryReader:
             operator_id = snapshot.operator_with_key(self._keyring.public_key_base64.encode())
             mine = _own_validators(snapshot, operator_id)
             encrypted = self._new_shares(session, operator_id, mine)
+            exits = Counter(
+                (PublicKey(request.public_key), Slot(chain.slot_at(request.block_time) + EXIT_POSTPONEMENT))
+                for request in exit_requests(session, snapshot.block_number - EXIT_BLOCKS)
+            )
         for share in encrypted:
             self._decrypt(share, mine[share.validator])
         self._raise_protection(mine.values(), chain, now)
@@ -160,12 +182,17 @@ class RegistryReader:
         metrics.SHARES_BAD.set(len(self._bad))
         metrics.LAST_BLOCK.set(snapshot.block_number)
         keys = {i: pem for i, record in snapshot.operators.items() if (pem := record.pem) is not None}
+        committees = _known_committees(snapshot)
         return RegistryState(
             version=snapshot.version,
             block_number=snapshot.block_number,
             operator_id=operator_id,
             operator_keys=keys,
-            committees=_known_committees(snapshot),
+            committees=committees,
+            validators_by_key={
+                validator.public_key: _view_of(validator, committees) for validator in snapshot.validators
+            },
+            exit_counts=exits,
             own={} if operator_id is None else self._own_committees(mine.values(), operator_id, keys),
             statuses=Counter(_status(own.validator) for own in mine.values()),
             bad_shares={validator: bad.why for validator, bad in self._bad.items()},
@@ -312,6 +339,16 @@ def _known_committees(snapshot: RegistrySnapshot) -> dict[CommitteeId, Committee
         committee_id: CommitteeView(ids, counts[committee_id], in_sync_committee=True)
         for committee_id, ids in operators.items()
     }
+
+
+def _view_of(validator: ValidatorRecord, committees: Mapping[CommitteeId, CommitteeView]) -> ValidatorView:
+    status = validator.status or ""
+    attesting_from: Epoch | None = None
+    if status.startswith("active"):
+        attesting_from = Epoch(0)
+    elif status == "pending_queued":
+        attesting_from = validator.activation_epoch
+    return ValidatorView(committees[validator.committee_id], validator.index, validator.liquidated, attesting_from)
 
 
 def _status(validator: ValidatorRecord) -> str:

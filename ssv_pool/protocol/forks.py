@@ -19,6 +19,12 @@ LeaderFunction = Callable[[Sequence[OperatorId], Slot, Round], OperatorId]
 SubnetFunction = Callable[[Sequence[OperatorId]], int]
 """The committee's operator ids → the subnet its messages travel on, 0 to 127."""
 
+PRIOR_EPOCHS = 1
+"""Epochs before a fork in which its topics are already joined."""
+
+SUBSEQUENT_SLOTS = 34
+"""Slots after a fork for which the topics before it are kept: the longest time a duty's messages may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoleRules:
@@ -46,12 +52,18 @@ class ProtocolFork:
     """SSZ limit of SSVMessage.data."""
     max_partial_messages: int
     """SSZ limit of PartialSignatureMessages.messages."""
+    max_partial_data_bytes: int
+    """Longest data of a partial signature message that gossip passes on (PROTOCOL 4.5)."""
     leader: LeaderFunction
     """Who proposes in (committee, height, round)."""
     subnet: SubnetFunction
     """The committee's subnet."""
     topic_prefix: str
     """What precedes the subnet's number in a topic's name."""
+    strict_types: bool = False
+    """Whether duties are checked before they begin, and values that do not decode have error codes of their own."""
+    whole_checkpoints: bool = True
+    """Whether a beacon vote's source and target must equal the own view in epoch and root, or in epoch only."""
 
     def runner_role(self, beacon_role: int) -> RunnerRole:
         """The runner that does a beacon chain duty; UNKNOWN for what is no duty."""
@@ -79,19 +91,55 @@ class ForkSchedule:
     """First epoch of Boole; FAR_FUTURE_EPOCH means never, whatever the epoch asked for."""
 
     def __post_init__(self) -> None:
-        """Refuse an epoch without the fork it belongs to. Raises ValueError."""
+        """Refuse an epoch without the fork it belongs to, and forks that messages cannot tell. Raises ValueError."""
         if self.boole is None and self.boole_epoch != FAR_FUTURE_EPOCH:
             raise ValueError(f"Boole is set for epoch {self.boole_epoch}, but its rules are not given")
+        if self.boole is not None and self.boole.domain == self.alan.domain:
+            raise ValueError(f"Boole has Alan's domain type {self.alan.domain.hex()}, expected another")
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether Boole has an epoch."""
+        return self.boole is not None and self.boole_epoch != FAR_FUTURE_EPOCH
 
     def at_epoch(self, epoch: Epoch) -> ProtocolFork:
         """The fork in force at ``epoch``."""
-        if self.boole is not None and self.boole_epoch != FAR_FUTURE_EPOCH and epoch >= self.boole_epoch:
+        if self.boole is not None and self.scheduled and epoch >= self.boole_epoch:
             return self.boole
         return self.alan
 
     def at_slot(self, slot: Slot, slots_per_epoch: int) -> ProtocolFork:
         """The fork of a duty or message of ``slot``. Epochs are compared, so that "never" is not multiplied."""
         return self.at_epoch(Epoch(slot // slots_per_epoch))
+
+    def served_at(self, slot: Slot, slots_per_epoch: int) -> tuple[ProtocolFork, ...]:
+        """The forks whose topics a node is on while ``slot`` runs: around the fork both, the one in force first."""
+        if self.boole is None or not self.scheduled:
+            return (self.alan,)
+        fork_slot = self.boole_epoch * slots_per_epoch
+        if slot < fork_slot - PRIOR_EPOCHS * slots_per_epoch:
+            return (self.alan,)
+        if slot < fork_slot:
+            return (self.alan, self.boole)
+        return (self.boole, self.alan) if slot < fork_slot + SUBSEQUENT_SLOTS else (self.boole,)
+
+    def acceptable_at(self, slot: Slot, slots_per_epoch: int) -> tuple[ProtocolFork, ...]:
+        """The forks that a message which comes while ``slot`` runs may be of; its own slot decides of which it must be.
+
+        These are the fork in force, the next one, and the one before while its last duties may still run.
+        """
+        served = self.served_at(slot, slots_per_epoch)
+        if self.boole is not None and self.scheduled and self.boole not in served:
+            return (*served, self.boole)
+        return served
+
+    def topics(self, operator_ids: Sequence[OperatorId], slot: Slot, slots_per_epoch: int) -> tuple[str, ...]:
+        """The topics a committee is served on while ``slot`` runs."""
+        return tuple(fork.topic(operator_ids) for fork in self.served_at(slot, slots_per_epoch))
+
+    def topic_of_message(self, operator_ids: Sequence[OperatorId], slot: Slot, slots_per_epoch: int) -> str:
+        """The topic for a committee's message of ``slot``, whenever it is sent."""
+        return self.at_slot(slot, slots_per_epoch).topic(operator_ids)
 
 
 def alan_leader(operator_ids: Sequence[OperatorId], height: Slot, round_: Round) -> OperatorId:
@@ -116,6 +164,7 @@ def alan_fork(domain: DomainType) -> ProtocolFork:
         roles=_ALAN_ROLES,
         max_data_bytes=722_412,
         max_partial_messages=MAX_PARTIAL_MESSAGES_ALAN,
+        max_partial_data_bytes=151_220,  # 1000 signatures, a twentieth more, and four
         leader=alan_leader,
         subnet=lambda operator_ids: alan_subnet(committee_id(operator_ids)),
         topic_prefix="ssv.v2.",
@@ -136,9 +185,12 @@ def boole_fork(domain: DomainType, network: str, slots_per_epoch: int) -> Protoc
         roles=_BOOLE_ROLES,
         max_data_bytes=726_932,
         max_partial_messages=MAX_PARTIAL_MESSAGES_BOOLE,
+        max_partial_data_bytes=726_932,  # that many signatures
         leader=boole_leader(slots_per_epoch),
         subnet=boole_subnet,
         topic_prefix=f"/ssv/{network}/boole/",
+        strict_types=True,
+        whole_checkpoints=False,
     )
 
 

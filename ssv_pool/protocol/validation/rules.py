@@ -17,11 +17,11 @@ class Verdict(enum.Enum):
 
 
 class Rule(enum.Enum):
-    """Every rule a message of a committee can break; the value is (name in metrics and logs, number, verdict).
+    """Every rule a message can break; the value is (name in metrics and logs, number, verdict).
 
     Rule 10 (message missing) has no entry: the strict decoder refuses such bytes by rule 3. Rule 19 is rule 12 here, as
-    both compare the same field, with the fork's own limit that lies below the client's. Rules 32 and 33 and parts of
-    others concern validators' roles only.
+    both compare the same field, with the fork's own limit that lies below the client's. Rules 37 and 42 record what was
+    accepted and refuse nothing. Partial signatures meet rules 32 to 35 under their consensus numbers.
     """
 
     EMPTY = ("empty", 1, Verdict.REJECT)
@@ -41,10 +41,15 @@ class Rule(enum.Enum):
     MESSAGE_TYPE = ("message_type", 13, Verdict.REJECT)
     WRONG_DOMAIN = ("wrong_domain", 14, Verdict.IGNORE)
     WRONG_ROLE = ("wrong_role", 15, Verdict.REJECT)
-    ROLE_NOT_SERVED = ("role_not_served", 15, Verdict.IGNORE)
-    """The role exists in the fork, but this client does not judge its messages."""
+    WRONG_FORK = ("wrong_fork", 14, Verdict.IGNORE)
+    """The domain is that of another fork than the one in force at the message's slot."""
     UNKNOWN_COMMITTEE = ("unknown_committee", 16, Verdict.IGNORE)
     COMMITTEE_WITHOUT_VALIDATORS = ("committee_without_validators", 16, Verdict.REJECT)
+    UNKNOWN_VALIDATOR = ("unknown_validator", 16, Verdict.IGNORE)
+    LIQUIDATED = ("liquidated", 16, Verdict.IGNORE)
+    NO_METADATA = ("no_metadata", 16, Verdict.IGNORE)
+    """The beacon node has not told the validator's index yet."""
+    NOT_ATTESTING = ("not_attesting", 16, Verdict.IGNORE)
     SIGNER_NOT_IN_COMMITTEE = ("signer_not_in_committee", 17, Verdict.REJECT)
     WRONG_TOPIC = ("wrong_topic", 18, Verdict.IGNORE)
 
@@ -69,7 +74,14 @@ class Rule(enum.Enum):
     REPEATED_DECIDED = ("repeated_decided", 30, Verdict.IGNORE)
     TOO_MANY_DECIDED = ("too_many_decided", 30, Verdict.IGNORE)
     """Ours: whoever has all commits can make a thousand decided messages with different signers out of them."""
+    REPEATED_BY_OTHER = ("repeated_by_other", 30, Verdict.IGNORE)
+    """Boole: another peer has passed on a message of this signer, round and type."""
+    NOT_MORE_SIGNERS = ("not_more_signers", 30, Verdict.IGNORE)
+    """Boole: a decided message with as many signers was passed on before, by whomever."""
     ROUND_TOO_EARLY = ("round_too_early", 31, Verdict.IGNORE)
+    LATER_SLOT_SEEN = ("later_slot_seen", 32, Verdict.IGNORE)
+    NO_DUTY = ("no_duty", 33, Verdict.IGNORE)
+    """The validator has no such duty at that slot, or duties of that time are not known."""
     EARLY = ("early", 34, Verdict.IGNORE)
     LATE = ("late", 34, Verdict.IGNORE)
     TOO_MANY_DUTIES = ("too_many_duties", 35, Verdict.IGNORE)
@@ -83,7 +95,10 @@ class Rule(enum.Enum):
     PARTIAL_TYPE_OF_ROLE = ("partial_type_of_role", 38, Verdict.REJECT)
     NO_PARTIALS = ("no_partials", 38, Verdict.REJECT)
     PARTIAL_SIGNER = ("partial_signer", 38, Verdict.REJECT)
+    PARTIAL_VALIDATOR = ("partial_validator", 38, Verdict.IGNORE)
     REPEATED_PARTIALS = ("repeated_partials", 39, Verdict.REJECT)
+    PARTIALS_BY_OTHER = ("partials_by_other", 39, Verdict.IGNORE)
+    """Boole: another peer has passed on such partial signatures of this signer."""
     TOO_MANY_PARTIALS = ("too_many_partials", 40, Verdict.REJECT)
     REPEATED_VALIDATOR = ("repeated_validator", 40, Verdict.REJECT)
     PARTIAL_SIGNATURE = ("partial_signature", 41, Verdict.REJECT)
@@ -95,7 +110,7 @@ class Rule(enum.Enum):
 
     @property
     def number(self) -> int:
-        """Number in PROTOCOL 4.6; partial signatures meet rules 34 and 35 under their consensus numbers."""
+        """Number in PROTOCOL 4.6."""
         return self.value[1]
 
     @property

@@ -111,6 +111,13 @@ class SeenState:
             if record.slot != slot and record.slot // slots_per_epoch == epoch and signer in record.signers
         )
 
+    def latest_slot(self, peer: bytes, executor: bytes, signer: OperatorId) -> Slot | None:
+        """The latest slot that the signer was seen at, None when it was not."""
+        ring = self._ring(peer, executor)
+        if ring is None:
+            return None
+        return max((record.slot for record in ring.slots.values() if signer in record.signers), default=None)
+
     def record_consensus(
         self,
         peer: bytes,

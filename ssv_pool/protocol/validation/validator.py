@@ -9,6 +9,7 @@ from ssv_pool.protocol.forks import ForkSchedule, ProtocolFork
 from ssv_pool.protocol.ports import OperatorKeys
 from ssv_pool.protocol.types.messages import QBFTMessage
 from ssv_pool.protocol.types.partial import PartialSignatureMessages
+from ssv_pool.protocol.types.primitives import Slot
 from ssv_pool.protocol.types.roles import MsgType
 from ssv_pool.protocol.validation.consensus import (
     check_consensus,
@@ -16,7 +17,8 @@ from ssv_pool.protocol.validation.consensus import (
     decode_consensus,
     record_consensus,
 )
-from ssv_pool.protocol.validation.envelope import Envelope, check_envelope, decode_envelope
+from ssv_pool.protocol.validation.envelope import Envelope, check_envelope, decode_envelope, fork_of
+from ssv_pool.protocol.validation.moment import Moment
 from ssv_pool.protocol.validation.partial import (
     check_partials,
     check_partials_in_time,
@@ -24,7 +26,7 @@ from ssv_pool.protocol.validation.partial import (
     record_partials,
 )
 from ssv_pool.protocol.validation.rules import Accepted, Refused, Rule, RuleBrokenError
-from ssv_pool.protocol.validation.state import SeenState
+from ssv_pool.protocol.validation.state import MAX_RECORDS, SeenState
 from ssv_pool.protocol.validation.view import RegistryView
 
 
@@ -56,6 +58,8 @@ class Validator:
         self._keys = keys
         self._own_sender = own_sender
         self._state = SeenState() if state is None else state
+        # All peers are one here, which may fill it alone.
+        self._shared = SeenState(max_records_per_peer=MAX_RECORDS)
 
     @property
     def state(self) -> SeenState:
@@ -80,32 +84,48 @@ class Validator:
             return Refused(broken.rule, broken.detail)
 
     def _validate(self, sender: bytes, topic: str, raw: bytes, now: float) -> Accepted:
-        fork = self._forks.at_epoch(self._chain.epoch_at(now))
+        chain = self._chain
+        slot = chain.slot_at(now)
+        forks = self._forks.acceptable_at(slot, chain.slots_per_epoch)
         message = decode_envelope(raw)
+        inner = message.ssv_message
         if self._own_sender is not None and sender == self._own_sender:
-            if message.ssv_message.msg_type == MsgType.PARTIAL_SIGNATURE:
-                return Accepted(message, decode_partials(message, fork))
+            if inner.msg_type == MsgType.PARTIAL_SIGNATURE:
+                return Accepted(message, decode_partials(message, fork_of(inner.msg_id, forks)))
             return Accepted(message, decode_consensus(message))
-        envelope = check_envelope(message, topic, fork, self._view)
-        if message.ssv_message.msg_type == MsgType.CONSENSUS:
-            return Accepted(message, self._consensus(envelope, sender, fork, now))
-        return Accepted(message, self._partials(envelope, sender, fork, now))
+        envelope = check_envelope(message, topic, forks, self._view, chain.epoch_of(slot))
+        # Boole looks at all peers together as well.
+        shared = self._shared if envelope.fork is self._forks.boole else None
+        moment = Moment(sender, self._state, shared, self._view, chain, now)
+        if inner.msg_type == MsgType.CONSENSUS:
+            return Accepted(message, self._consensus(envelope, moment))
+        return Accepted(message, self._partials(envelope, moment))
 
-    def _consensus(self, envelope: Envelope, sender: bytes, fork: ProtocolFork, now: float) -> QBFTMessage:
+    def _consensus(self, envelope: Envelope, moment: Moment) -> QBFTMessage:
         content = decode_consensus(envelope.message)
-        check_consensus(envelope, content, fork)
-        check_consensus_in_time(envelope, content, sender, self._state, self._chain, now)
+        self._check_fork(envelope, content.height)
+        check_consensus(envelope, content)
+        check_consensus_in_time(envelope, content, moment)
         self._check_signatures(envelope, Rule.CONSENSUS_SIGNATURE)
-        record_consensus(envelope, content, sender, self._state)
+        record_consensus(envelope, content, moment)
         return content
 
-    def _partials(self, envelope: Envelope, sender: bytes, fork: ProtocolFork, now: float) -> PartialSignatureMessages:
-        content = decode_partials(envelope.message, fork)
+    def _partials(self, envelope: Envelope, moment: Moment) -> PartialSignatureMessages:
+        content = decode_partials(envelope.message, envelope.fork)
+        self._check_fork(envelope, content.slot)
         check_partials(envelope, content)
-        check_partials_in_time(envelope, content, sender, self._state, self._chain, now)
+        check_partials_in_time(envelope, content, moment)
         self._check_signatures(envelope, Rule.PARTIAL_SIGNATURE)
-        record_partials(envelope, content, sender, self._state)
+        record_partials(envelope, content, moment)
         return content
+
+    def _check_fork(self, envelope: Envelope, slot: Slot) -> None:
+        """Whether the fork that the domain named, by which role, limits and topic were judged, is that of the slot."""
+        expected = self._forks.at_slot(slot, self._chain.slots_per_epoch)
+        if envelope.fork is not expected:
+            raise RuleBrokenError(
+                Rule.WRONG_FORK, f"domain is that of {envelope.fork.name}, expected {expected.name} at slot {slot}"
+            )
 
     def _check_signatures(self, envelope: Envelope, rule: Rule) -> None:
         message = envelope.message

@@ -33,6 +33,49 @@ def test_an_epoch_for_boole_needs_its_rules():
         ForkSchedule(ALAN, None, Epoch(10))
 
 
+def test_forks_that_messages_cannot_tell_are_refused():
+    with pytest.raises(ValueError, match=r"^Boole has Alan's domain type 00000402, expected another$"):
+        ForkSchedule(ALAN, boole_fork(ALAN.domain, "local", 32))
+
+
+@pytest.mark.parametrize(
+    ("slot", "served", "acceptable"),
+    [
+        (0, ["alan"], ["alan", "boole"]),
+        (287, ["alan"], ["alan", "boole"]),
+        (288, ["alan", "boole"], ["alan", "boole"]),
+        (319, ["alan", "boole"], ["alan", "boole"]),
+        (320, ["boole", "alan"], ["boole", "alan"]),
+        (353, ["boole", "alan"], ["boole", "alan"]),
+        (354, ["boole"], ["boole"]),
+        (2**64 - 1, ["boole"], ["boole"]),
+    ],
+)
+def test_both_forks_are_served_around_the_fork(slot, served, acceptable):
+    schedule = ForkSchedule(ALAN, BOOLE, Epoch(10))
+    assert [fork.name for fork in schedule.served_at(slot, 32)] == served
+    assert [fork.name for fork in schedule.acceptable_at(slot, 32)] == acceptable
+    assert schedule.topics(ids(1, 2, 3, 4), slot, 32) == tuple(
+        {"alan": "ssv.v2.114", "boole": "/ssv/local/boole/11"}[name] for name in served
+    )
+
+
+@pytest.mark.parametrize("slot", [0, 320, 2**64 - 1])
+def test_without_an_epoch_alan_alone_is_served(slot):
+    for schedule in (ForkSchedule(ALAN), ForkSchedule(ALAN, BOOLE)):
+        assert schedule.served_at(slot, 32) == schedule.acceptable_at(slot, 32) == (ALAN,)
+
+
+def test_a_fork_in_the_first_epoch_has_no_time_before_it():
+    assert ForkSchedule(ALAN, BOOLE, Epoch(0)).served_at(0, 32) == (BOOLE, ALAN)
+
+
+def test_a_messages_slot_and_no_clock_chooses_its_topic():
+    schedule = ForkSchedule(ALAN, BOOLE, Epoch(10))
+    topics = [schedule.topic_of_message(ids(1, 2, 3, 4), slot, 32) for slot in (319, 320)]
+    assert topics == ["ssv.v2.114", "/ssv/local/boole/11"]
+
+
 @pytest.mark.parametrize(
     ("height", "round_", "alan", "boole"),
     [(0, 1, 1, 1), (0, 2, 2, 2), (0, 5, 1, 1), (1, 1, 2, 2), (31, 1, 4, 4), (32, 1, 1, 2), (67, 4, 3, 1)],
