@@ -1,0 +1,166 @@
+"""The report's page: whole HTML, nothing of the data is taken for markup, empty runs are drawn too."""
+
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ssv_pool.report import plots
+from ssv_pool.report.page import Plotted, render
+
+EMPTY = Plotted(slots=[], included=[], missed=[], down=[], delays={"start delay": [], "duty": []})
+
+VOID = {"meta"}
+
+
+def report(**changes: object) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "config": {
+            "operators": 4,
+            "validators": 8,
+            "chain_validators": 64,
+            "epochs": 2,
+            "slots_per_epoch": 8,
+            "slot_seconds": 4,
+            "kill": ["1@1"],
+            "seed": 0,
+        },
+        "duties": {
+            "attester": {"assigned": 16, "included": 12, "rate": 0.75, "correct_head": 0.5, "effectiveness": 0.625}
+        },
+        "latency_ms": {
+            "start_delay": {"p50": 1.0, "p99": 2.0, "max": 1234.5, "n": 9},
+            "commit_delay": None,
+            "signature": None,
+            "duty": None,
+        },
+        "rounds": {"1": 10, "3": 1},
+        "slashable": 0,
+        "chain": {"head_slot": 30, "justified_epoch": 2, "finalized_epoch": 1},
+        "operators": [
+            {"id": 1, "cpu_seconds": 3.21, "rss_mb": 99.6, "restarts": 1, "deaths": 0, "missed_start": 2},
+        ],
+        "epochs": [{"epoch": 1, "assigned": 8, "included": 4, "expected": "all", "down": [1, 3]}],
+        "reasons": {"no_proposal": 3},
+        "offences": [],
+        "checks": [{"name": "nothing slashable", "ok": True, "detail": "0 found"}],
+        "seconds": 61.4,
+        "ok": True,
+    }
+    return {**values, **changes}
+
+
+class Outline(HTMLParser):
+    """Checks that every element is closed in order, and collects tags and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and "style" not in self.open:
+            self.words.append(" ".join(data.split()))
+
+
+def read(page: str) -> Outline:
+    outline = Outline()
+    outline.feed(page)
+    outline.close()
+    assert outline.open == []
+    return outline
+
+
+def test_the_page_says_what_the_report_says() -> None:
+    plotted = Plotted([8, 9], [3, 0], [0, 1], [(8, 16, "1 down")], {"start delay": [(8, 1.5)], "duty": [(9, 250.0)]})
+    found = read(render(report(), plotted))
+    for words in (
+        (
+            "4 operators, 8 of the chain's 64 validators, 2 epochs of 8 slots of 4 s, killed 1@1 (operators@epoch); "
+            "61 s in all"
+        ),
+        *("75.0%", "12/16", "0.625", "50.0%", "1,234.5 ms", "3.2 s", "100 MB", "1, 3", "no proposal"),
+        *("holds", "good", "1 down", "missed"),
+    ):
+        assert words in found.words
+    assert found.tags.count("svg") == 4
+    assert "script" not in found.tags
+
+
+def test_a_failed_check_stands_out() -> None:
+    checks = [{"name": "attestations included", "ok": False, "detail": "1 of 9, at least 98% wanted"}]
+    page = render(report(checks=checks, ok=False), EMPTY)
+    assert "<span class='verdict bad'>not good</span>" in page
+    assert "<td class='fails'>FAILS</td>" in page
+
+
+def test_nothing_in_the_data_is_taken_for_markup() -> None:
+    evil = "<script>alert('x')</script>&amp;\"'"
+    hostile = report(
+        checks=[{"name": evil, "ok": False, "detail": evil}],
+        reasons={evil: 1},
+        offences=[evil],
+        epochs=[{"epoch": 1, "assigned": 8, "included": 4, "expected": evil, "down": []}],
+        config={**report()["config"], "kill": [evil]},
+        ok=False,
+    )
+    found = read(render(hostile, Plotted([8], [1], [0], [(8, 16, evil)], {evil: [(8, 1.0)]})))
+    assert "script" not in found.tags
+    assert found.words.count(evil) >= 5
+
+
+def test_a_run_without_anything_is_drawn_too() -> None:
+    attester = {"assigned": 0, "included": 0, "rate": 1.0, "correct_head": 1.0, "effectiveness": 1.0}
+    nothing = report(
+        duties={"attester": attester},
+        latency_ms=dict.fromkeys(report()["latency_ms"]),
+        rounds={},
+        operators=[],
+        epochs=[],
+        reasons={},
+        checks=[],
+    )
+    found = read(render(nothing, EMPTY))
+    assert found.tags.count("svg") == 4
+    assert "Why duties did not complete, as the operators saw it" not in found.words
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    page = render(report(), EMPTY)
+    loaded = re.findall(r"(?:src|href)=[\"']([^\"'#][^\"']*)", page) + re.findall(r"url\(([^#)][^)]*)\)", page)
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        plots.inclusion([], [], [], [], 8),
+        plots.inclusion([8], [0], [0], [(8, 16, "1 down")], 8),
+        plots.inclusion(list(range(8, 800)), [1] * 792, [0] * 792, [], 8),
+        plots.delays_by_slot({}, 8),
+        plots.delays_by_slot({"a": [(8, -5.0)], "b": [], "c": [(8, 0.0)]}, 8),
+        plots.delay_distributions({}),
+        plots.delay_distributions({"a": [], "b": [-1.0, 0.0], "c": [7.0]}),
+        plots.rounds({}),
+        plots.rounds({1: 3, 12: 1}),
+    ],
+)
+def test_every_input_gives_one_whole_svg(svg: str) -> None:
+    assert ET.fromstring(svg).tag.endswith("svg")
+
+
+def test_the_same_data_give_the_same_picture() -> None:
+    data: Mapping[str, list[tuple[int, float]]] = {"duty": [(8, 3.0), (9, 5.0)]}
+    assert plots.delays_by_slot(data, 8) == plots.delays_by_slot(data, 8)
