@@ -91,6 +91,7 @@ from ssv_pool.protocol.types.roles import (
 from ssv_pool.protocol.types.share import (
     MAX_COMMITTEE,
     OPERATOR_KEY_BYTES,
+    SPEC_DOMAINS,
     CommitteeMember,
     Operator,
     Share,
@@ -125,6 +126,7 @@ __all__ = [
     "MESSAGE_ID_BYTES",
     "NO_ROUND",
     "OPERATOR_KEY_BYTES",
+    "SPEC_DOMAINS",
     "SUBNETS",
     "AttestationData",
     "BeaconRole",

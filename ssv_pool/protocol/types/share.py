@@ -15,6 +15,16 @@ MAX_COMMITTEE = 13
 OPERATOR_KEY_BYTES = 459
 """Length of an RSA-2048 public key in the PEM form operators publish."""
 
+SPEC_DOMAINS = frozenset(
+    DomainType(bytes.fromhex(text))
+    for text in (
+        "00000000 00000001 00000002"  # mainnet: Genesis, Alan, Boole
+        " 00000100 00000200 00000201 00000301 00000302 00000401"  # Primus, Shifu (2), Jato (2), Jato V2
+    ).split()
+)
+"""The domains that the specification calls known. The networks that operators use are mostly not among them: these are
+for its own tests, never for what comes over the wire."""
+
 _MEMBER = struct.Struct("<48sQ")
 _SHARE_HEAD = struct.Struct("<Q48s48sI4s20s32s")
 _OPERATOR = struct.Struct("<Q459s")

@@ -203,3 +203,12 @@ def test_quorums(operators_, quorum, partial):
 def test_the_part_of_one_operator_in_a_share():
     assert SHARE.member(t.OperatorId(2)) == t.ShareMember(KEY, t.OperatorId(2))
     assert SHARE.member(t.OperatorId(3)) is None
+
+
+@pytest.mark.parametrize("value", [SHARE, MEMBER], ids=["share", "member"])
+def test_the_specifications_domains(value):
+    assert len(t.SPEC_DOMAINS) == 9
+    for domain in ("00000001", "00000301", "00000401"):
+        replace(value, domain_type=t.DomainType(bytes.fromhex(domain))).validate(t.SPEC_DOMAINS)
+    with pytest.raises(ProtocolError, match=r"has an unknown domain 00000503$"):
+        replace(value, domain_type=t.DomainType(bytes.fromhex("00000503"))).validate(t.SPEC_DOMAINS)
