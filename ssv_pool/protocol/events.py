@@ -6,10 +6,15 @@ that the node, the spec tests and the simulator can run the same core. All times
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeDuty
+from ssv_pool.protocol.types.attestations import SignedAggregateAndProof
 from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote
-from ssv_pool.protocol.types.duties import CommitteeDuty
+from ssv_pool.protocol.types.contributions import SignedContributionAndProof
+from ssv_pool.protocol.types.duties import CommitteeDuty, ValidatorDuty
 from ssv_pool.protocol.types.messages import SignedSSVMessage
+from ssv_pool.protocol.types.operations import SignedValidatorRegistration, SignedVoluntaryExit
 from ssv_pool.protocol.types.primitives import (
     CommitteeId,
     MessageId,
@@ -21,6 +26,9 @@ from ssv_pool.protocol.types.primitives import (
     ValidatorIndex,
 )
 from ssv_pool.protocol.types.roles import RunnerRole
+
+if TYPE_CHECKING:
+    from ssv_pool.protocol.types.blocks import DecodedBlock  # large, and attesting does without it
 
 NO_ROUND = Round(0)
 """Stands for "not in any round"."""
@@ -82,6 +90,8 @@ class Reason(enum.Enum):
     """The value from the own beacon node fails the own value check, most often because it could be slashed."""
     NO_PROPOSAL = "no_proposal"
     """No leader's proposal was accepted in the last round."""
+    NO_BEACON_DATA = "no_beacon_data"
+    """The own beacon node gave no object to propose: no block, no aggregate, no contribution."""
     PROPOSAL_REFUSED = "proposal_refused"
     """A leader proposed a value that fails the own value check: another view of the chain, or it could be slashed."""
     NO_PREPARE_QUORUM = "no_prepare_quorum"
@@ -176,6 +186,42 @@ class StartDuty:
 
 
 @dataclass(frozen=True, slots=True)
+class StartValidatorDuty:
+    """One validator's duty is due: a block, a registration, an exit; in Alan an aggregate or contributions."""
+
+    duty: ValidatorDuty
+    """The duty."""
+    due: float
+    """The instant it was due."""
+    begun: float
+    """When the work on it began."""
+    deadline: float
+    """When its result is worth nothing any more."""
+    key: str = ""
+    """The duty's key; empty: the core makes one from role, slot and validator."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartAggregatorCommitteeDuty:
+    """A committee's aggregations of one slot are due (Boole)."""
+
+    duty: AggregatorCommitteeDuty
+    """The slot's aggregator and contribution duties of the committee's validators."""
+    due: float
+    """The instant it was due."""
+    begun: float
+    """When the work on it began."""
+    deadline: float
+    """When its result is worth nothing any more."""
+    key: str = ""
+    """The duty's key; empty: the core makes one from role, slot and committee."""
+
+
+StartEvent = StartDuty | StartValidatorDuty | StartAggregatorCommitteeDuty
+"""Every event that begins a duty."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageReceived:
     """A message of this committee came from the network."""
 
@@ -200,14 +246,14 @@ class BeaconReply:
     request_id: str
     """The id of the request it answers."""
     payload: bytes = b""
-    """The object asked for, in SSZ; empty on failure."""
+    """The object asked for, in SSZ (see ``AskBeacon.kind``); empty on failure."""
     version: int = 0
     """Its data version on the wire (5 deneb, 6 electra, 7 fulu; 0 unknown)."""
     error: str = ""
     """Why there is no object; empty on success."""
 
 
-Event = StartDuty | MessageReceived | TimerFired | BeaconReply
+Event = StartEvent | MessageReceived | TimerFired | BeaconReply
 """Everything that can be handed to the core."""
 
 
@@ -229,13 +275,28 @@ class ArmTimer:
     """When, seconds since the UNIX epoch."""
 
 
+class AskKind(enum.Enum):
+    """What the core can ask the beacon node for."""
+
+    BLOCK = "block"
+    """A block to propose; arguments ``randao_reveal`` and ``graffiti``. Answer: the block, blinded block or, from Deneb
+    on, block contents, and its version."""
+    AGGREGATE = "aggregate"
+    """The aggregate of a beacon committee, when it is due; arguments ``committee_index``, ``committee_length``,
+    ``validator_index``, ``selection_proof``. Answer: AggregateAndProof and its version (Alan) or the attestation
+    (Boole)."""
+    CONTRIBUTIONS = "contributions"
+    """Sync committee contributions, when they are due; arguments ``subcommittees`` and ``selection_proofs``, comma
+    separated, one of the second for each of the first. Answer: ``Contributions`` in Alan's encoding."""
+
+
 @dataclass(frozen=True, slots=True)
 class AskBeacon:
     """Fetch an object from the beacon node and answer with ``BeaconReply``."""
 
     request_id: str
     """To be repeated in the answer."""
-    kind: str
+    kind: AskKind
     """What to fetch."""
     slot: Slot
     """For which slot."""
@@ -284,6 +345,80 @@ class SubmitSyncCommitteeMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmitBlock:
+    """Hand a signed block to the own beacon node."""
+
+    slot: Slot
+    """The duty's slot."""
+    block: "DecodedBlock"
+    """The decided block, blinded block or block contents."""
+    signature: Signature
+    """The proposer's signature, 96 bytes."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRegistration:
+    """Hand a signed validator registration (version V1) to the own beacon node."""
+
+    slot: Slot
+    """The duty's slot."""
+    registration: SignedValidatorRegistration
+    """The registration."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitExit:
+    """Hand a signed voluntary exit to the own beacon node."""
+
+    slot: Slot
+    """The duty's slot."""
+    exit: SignedVoluntaryExit
+    """The exit."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitAggregates:
+    """Hand signed aggregates to the own beacon node."""
+
+    slot: Slot
+    """The duty's slot."""
+    version: int
+    """Their data version on the wire: from 6 (electra) on in the Electra form."""
+    aggregates: tuple[SignedAggregateAndProof, ...]
+    """The aggregates."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitContributions:
+    """Hand signed sync committee contributions to the own beacon node."""
+
+    slot: Slot
+    """The duty's slot."""
+    contributions: tuple[SignedContributionAndProof, ...]
+    """The contributions."""
+    deadline: float
+    """When to give up."""
+    key: str
+    """The duty's key."""
+
+
+@dataclass(frozen=True, slots=True)
 class DutyEnded:
     """A duty ended; comes exactly once for each that was begun or refused, never for a repeat."""
 
@@ -305,5 +440,18 @@ class Rejected:
     """Who signed the refused message; empty for events that are no messages."""
 
 
-Effect = Broadcast | ArmTimer | AskBeacon | SubmitAttestations | SubmitSyncCommitteeMessages | DutyEnded | Rejected
+Effect = (
+    Broadcast
+    | ArmTimer
+    | AskBeacon
+    | SubmitAttestations
+    | SubmitSyncCommitteeMessages
+    | SubmitBlock
+    | SubmitRegistration
+    | SubmitExit
+    | SubmitAggregates
+    | SubmitContributions
+    | DutyEnded
+    | Rejected
+)
 """Everything the core can ask for."""

@@ -30,7 +30,11 @@ class ShareSigner(Protocol):
     """Signs with the validator key shares of this operator. Records before it signs (EIP-3076)."""
 
     def slashable_attestations(self, shares: Sequence[PublicKey], source: Epoch, target: Epoch) -> list[PublicKey]:
-        """The share keys of ``shares`` for which an attestation (source, target) must not be signed. Changes nothing."""
+        """The share keys of ``shares`` for which (source, target) must not be attested. Changes nothing."""
+        ...
+
+    def slashable_block(self, share: PublicKey, slot: Slot) -> bool:
+        """Whether a new block of ``slot`` must not be signed with a share key. Changes nothing."""
         ...
 
     def sign_attestations(

@@ -118,6 +118,9 @@ class FakeSigner:
     def slashable_attestations(self, shares: Sequence[PublicKey], source: Epoch, target: Epoch) -> list[PublicKey]:
         return [share for share in shares if self._slashable(share, source, target)]
 
+    def slashable_block(self, share: PublicKey, slot: Slot) -> bool:
+        return share in self.marked
+
     def sign_attestations(
         self, shares: Sequence[PublicKey], roots: Sequence[Root], source: Epoch, target: Epoch
     ) -> list[Signature]:

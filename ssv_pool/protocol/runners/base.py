@@ -11,15 +11,30 @@ runner turns these into effects. What a runner wants done goes into its outbox.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol
 
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.events import NO_ROUND, ArmTimer, DutyEnded, Effect, Outcome, Reason, TimerKey, TimerKind
+from ssv_pool.protocol.events import (
+    NO_ROUND,
+    ArmTimer,
+    AskBeacon,
+    AskKind,
+    BeaconReply,
+    DutyEnded,
+    Effect,
+    Outcome,
+    Reason,
+    TimerKey,
+    TimerKind,
+)
 from ssv_pool.protocol.forks import ProtocolFork
 from ssv_pool.protocol.ports import OperatorKeys, Reconstruction, ShareSigner, SlashableError, ThresholdScheme
 from ssv_pool.protocol.qbft import Context, Controller, Instance, ProcessingMessage, RoundTimings
 from ssv_pool.protocol.runners.partials import PartialSignatureContainer
+from ssv_pool.protocol.runners.selection import Selection
 from ssv_pool.protocol.runners.story import DutyStory
+from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeDuty
 from ssv_pool.protocol.types.beacon import compute_domain
 from ssv_pool.protocol.types.duties import CommitteeDuty, ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
@@ -35,11 +50,11 @@ from ssv_pool.protocol.types.primitives import (
     Slot,
     ValidatorIndex,
 )
-from ssv_pool.protocol.types.roles import MsgType, QBFTMessageType, RunnerRole
+from ssv_pool.protocol.types.roles import MsgType, PartialSignatureType, QBFTMessageType, RunnerRole
 from ssv_pool.protocol.types.share import CommitteeMember, Share
 
 STORED_INSTANCES = 2
-"""How many instances a runner's controller keeps (Go client)."""
+"""How many instances a runner's controller keeps (Go client); the specification's tests keep all."""
 
 _VALUE_CHECK_CODES = frozenset(
     {
@@ -48,6 +63,12 @@ _VALUE_CHECK_CODES = frozenset(
         ErrorCode.CHECKPOINT_MISMATCH,
         ErrorCode.SLASHABLE_ATTESTATION,
         ErrorCode.QBFT_VALUE_INVALID,
+        ErrorCode.DUTY_EPOCH_TOO_FAR_FUTURE,
+        ErrorCode.WRONG_BEACON_ROLE_TYPE,
+        ErrorCode.WRONG_VALIDATOR_PUBKEY,
+        ErrorCode.WRONG_VALIDATOR_INDEX,
+        ErrorCode.PROPOSER_CONSENSUS_DATA_DECODE,
+        ErrorCode.AGG_COMM_CONSENSUS_DATA_DECODE,
     }
 )
 """Codes of a proposal whose value is what is wrong with it."""
@@ -83,9 +104,17 @@ class Services:
     """Lengths of QBFT rounds."""
     clock: Callable[[], float]
     """Where the times of steps come from, seconds since the UNIX epoch."""
+    selection: Selection = field(default_factory=Selection)
+    """Who is an aggregator."""
+    stored_instances: int | None = STORED_INSTANCES
+    """How many instances a controller keeps; None: all."""
+    blinds_blocks: bool = True
+    """Whether a full block of the own beacon node is proposed in its blinded form (Go client)."""
+    gas_limit: int = 36_000_000
+    """Gas limit in validator registrations; all operators of a committee must have the same."""
 
 
-Duty = CommitteeDuty | ValidatorDuty
+Duty = CommitteeDuty | ValidatorDuty | AggregatorCommitteeDuty
 """What a runner can be started with."""
 
 
@@ -162,6 +191,10 @@ class Runner(ABC):
         """Whether DutyEnded was emitted."""
         self.dropped_partials = 0
         """How many partial signatures were found invalid."""
+        self.requests: dict[str, AskBeacon] = {}
+        """What was asked of the beacon node and not answered yet, by request id."""
+        self.beacon_error = ""
+        """Why the beacon node's last answer held nothing; empty if it did."""
         context = Context(
             member=member,
             identifier=identifier,
@@ -170,7 +203,7 @@ class Runner(ABC):
             check_value=self.check_value,
             output=self,
         )
-        self.controller = Controller(context, STORED_INSTANCES)
+        self.controller = Controller(context, services.stored_instances)
 
     @abstractmethod
     def execute(self) -> None:
@@ -200,12 +233,34 @@ class Runner(ABC):
     def completed_signatures(self) -> int:
         """How many of them have been rebuilt."""
 
-    def process_pre_consensus(self, signed: SignedSSVMessage, partials: PartialSignatureMessages) -> None:
+    def process_pre_consensus(self, partials: PartialSignatureMessages) -> None:
         """Take partial signatures from before consensus. Roles that need some override this. Raises ProtocolError."""
         raise ProtocolError(
             f"the {self.role.name.lower()} role has no signatures before consensus, "
-            f"operator {signed.operator_ids[0]} sent type {partials.type}"
+            f"operator {partials.messages[0].signer} sent type {partials.type}"
         )
+
+    def process_reply(self, reply: BeaconReply) -> None:
+        """Take the beacon node's answer to a request of this runner. Raises ProtocolError of what follows from it."""
+        request = self.requests.pop(reply.request_id, None)
+        if request is None or not self.running:
+            return
+        self.beacon_error = reply.error
+        self.on_reply(request, reply)
+
+    def on_reply(self, request: AskBeacon, reply: BeaconReply) -> None:  # noqa: B027  some ask nothing
+        """What a role does with an answer; ``reply.error`` says whether there is one. Raises ProtocolError."""
+
+    def check_decodes(self, value: bytes) -> None:  # noqa: B027  some decide nothing
+        """Whether a decided value is one of this role's at all. Raises ProtocolError without a code."""
+
+    def check_start(self, duty: Duty) -> None:
+        """Whether a duty may begin now. Raises ProtocolError (DUTY_ALREADY_PASSED)."""
+        if self.controller.height != 0 and self.controller.height >= duty.slot:
+            raise ProtocolError(
+                f"the duty of slot {duty.slot} has passed: the runner is at {self.controller.height}",
+                ErrorCode.DUTY_ALREADY_PASSED,
+            )
 
     def start(self, duty: Duty, story: DutyStory, deadline: float) -> None:
         """Begin a duty in place of the one before.
@@ -218,11 +273,7 @@ class Runner(ABC):
         Raises:
             ProtocolError: DUTY_ALREADY_PASSED, or what the first step says.
         """
-        if self.controller.height != 0 and self.controller.height >= duty.slot:
-            raise ProtocolError(
-                f"the duty of slot {duty.slot} has passed: the runner is at {self.controller.height}",
-                ErrorCode.DUTY_ALREADY_PASSED,
-            )
+        self.check_start(duty)
         limit = self.services.fork.max_partial_messages
         self.state = RunnerState(
             duty,
@@ -233,6 +284,8 @@ class Runner(ABC):
         self.deadline = deadline
         self.ended = False
         self.dropped_partials = 0
+        self.requests = {}
+        self.beacon_error = ""
         self.outbox.emit(ArmTimer(self._timer(duty.slot, TimerKind.DEADLINE), deadline))
         self.execute()
 
@@ -253,7 +306,7 @@ class Runner(ABC):
             return ()
         instance = self.state.instance
         if instance is None:
-            return (self.state.finished,)
+            return (self.state.duty.slot, self.state.finished)
         proposal = instance.state.accepted_proposal
         return (
             self.state.finished,
@@ -295,6 +348,7 @@ class Runner(ABC):
             )
         self.story.hear(decided.operator_ids)
         try:
+            self.check_decodes(decided.full_data)
             self.check_value(decided.full_data)
         except ProtocolError as error:
             self.end(Outcome.FAILED, Reason.DECIDED_VALUE_REFUSED, str(error))
@@ -379,6 +433,23 @@ class Runner(ABC):
         message = SSVMessage(MsgType.PARTIAL_SIGNATURE, self.identifier, partials.encode())
         signature = self.services.keys.sign(message.encode())
         self.outbox.broadcast(SignedSSVMessage((signature,), (self.member.operator_id,), message))
+
+    def ask(self, kind: AskKind, arguments: Sequence[tuple[str, str]]) -> None:
+        """Ask the beacon node for an object; the answer comes to ``on_reply``."""
+        slot = self._running_state().duty.slot
+        text = ",".join(value for _, value in arguments)
+        request_id = f"{self.identifier.hex()}:{slot}:{kind.value}:{sha256(text.encode()).hexdigest()[:16]}"
+        request = AskBeacon(request_id, kind, slot, tuple(arguments))
+        self.requests[request_id] = request
+        self.outbox.emit(request)
+
+    def partial(self, signature: Signature, root: Root, index: ValidatorIndex) -> PartialSignatureMessage:
+        """One of this operator's partial signatures."""
+        return PartialSignatureMessage(signature, root, self.member.operator_id, index)
+
+    def send_partials(self, kind: PartialSignatureType, slot: Slot, items: Sequence[PartialSignatureMessage]) -> None:
+        """Send own partial signatures, all in one message."""
+        self.broadcast_partials(PartialSignatureMessages(kind, slot, tuple(items)))
 
     def domain(self, domain_type: bytes, slot: Slot) -> Domain:
         """The beacon chain's signature domain of a type in the fork of a slot."""
@@ -517,6 +588,12 @@ class Runner(ABC):
                 return Reason.INVALID_PARTIAL_SIGNATURES, detail
             return Reason.NO_SIGNATURE_QUORUM, completed
         if state.instance is None:
+            if self.beacon_error:
+                return Reason.NO_BEACON_DATA, self.beacon_error
+            if self.requests:
+                return Reason.NO_BEACON_DATA, f"{len(self.requests)} requests to the beacon node were not answered"
+            if state.pre_consensus.signatures:
+                return Reason.NO_SIGNATURE_QUORUM, "too few valid signatures before consensus"
             return Reason.OWN_VALUE_REFUSED, "consensus was never begun"
         consensus = state.instance.state
         if consensus.last_prepared_round:

@@ -98,7 +98,7 @@ class CommitteeRunner(Runner):
 
     def check_value(self, value: bytes) -> None:
         """The vote must equal the own view but for the head, and must not be slashable for any share."""
-        vote = check_beacon_vote(value, self.own_vote)
+        vote = check_beacon_vote(value, self.own_vote, whole_checkpoints=self.services.fork.whole_checkpoints)
         slashable = self.services.signer.slashable_attestations(
             [self.shares[duty.validator_index].share_pubkey for duty in self._own_duties(BeaconRole.ATTESTER)],
             vote.source.epoch,
@@ -110,6 +110,13 @@ class CommitteeRunner(Runner):
                 f"{len(slashable)} shares, the first is 0x{slashable[0].hex()}",
                 ErrorCode.SLASHABLE_ATTESTATION,
             )
+
+    def check_decodes(self, value: bytes) -> None:
+        """Whether a decided value is a beacon vote. Raises ProtocolError."""
+        try:
+            BeaconVote.decode(value)
+        except ProtocolError as error:
+            raise ProtocolError(f"no beacon vote: {error}") from None
 
     def on_decided(self, value: bytes) -> None:
         """Sign attestations and sync committee messages for the decided vote, and send the partial signatures."""
@@ -223,7 +230,10 @@ class CommitteeRunner(Runner):
 
     def _due(self, role: BeaconRole, roots: Sequence[Root]) -> dict[Pair, ValidatorDuty]:
         """What of a role has a quorum for one of ``roots`` and is not submitted yet, in the duty's order."""
-        container = self._running_state().post_consensus
+        state = self._running_state()
+        if not self._expected:
+            self._expect(BeaconVote.decode(state.decided_value))
+        container = state.post_consensus
         newly_quorate = set(roots)
         due = {}
         for duty in self._own_duties(role):
