@@ -16,11 +16,11 @@ OPERATOR_KEY_BYTES = 459
 """Length of an RSA-2048 public key in the PEM form operators publish."""
 
 SPEC_DOMAINS = frozenset(
-    DomainType(bytes.fromhex(text))
-    for text in (
-        "00000000 00000001 00000002"  # mainnet: Genesis, Alan, Boole
-        " 00000100 00000200 00000201 00000301 00000302 00000401"  # Primus, Shifu (2), Jato (2), Jato V2
-    ).split()
+    DomainType(number.to_bytes(4, "big"))
+    for number in (
+        *(0x000000, 0x000001, 0x000002),  # mainnet: Genesis, Alan, Boole
+        *(0x000100, 0x000200, 0x000201, 0x000301, 0x000302, 0x000401),  # Primus, Shifu, Jato, Jato V2
+    )
 )
 """The domains that the specification calls known. The networks that operators use are mostly not among them: these are
 for its own tests, never for what comes over the wire."""
