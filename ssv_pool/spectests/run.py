@@ -4,7 +4,7 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from ssv_pool.spectests.model import Failure, FileResult, MismatchError, SpecFile, SpecTest
@@ -40,7 +40,7 @@ def run_all(
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             running = {pool.submit(run_file, file, only): file for file in largest_first}
             for future in as_completed(running):
-                keep(running[future], future.result())
+                keep(running[future], _result_of(future, running[future]))
     return [results[file.path] for file in files if file.path in results]
 
 
@@ -70,6 +70,13 @@ def tests_of(file: SpecFile, registered: Registered) -> list[SpecTest]:
         if not isinstance(test, dict):
             raise TypeError(f"a test is a {type(test).__name__}, expected an object")
     return [SpecTest(file, test, content, inner=registered.inner is not None) for test in tests]
+
+
+def _result_of(future: Future[FileResult], file: SpecFile) -> FileResult:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        return FileResult.of(file, 0, 0.0, (_failure(file, file.title, f"a process died before it was run: {error}"),))
 
 
 def _run_test(test: SpecTest, registered: Registered) -> Failure | None:

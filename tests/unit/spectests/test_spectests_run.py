@@ -3,6 +3,7 @@
 import json
 import os
 import tarfile
+from concurrent.futures import BrokenExecutor, Future
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from ssv_pool.errors import ConfigError
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.spectests import archives, registry
+from ssv_pool.spectests import run as runs
 from ssv_pool.spectests.__main__ import spec_tests
 from ssv_pool.spectests.model import Failure, MismatchError, SpecFile, SpecFork, SpecTest
 from ssv_pool.spectests.run import run_all, run_file
@@ -210,6 +212,28 @@ def test_processes_give_the_results_in_the_files_order(suite):
     results = run_all(files, 2, None, seen.append)
     assert [(result.fork, result.tests, result.failures) for result in results] == [("alan", 1, ()), ("boole", 1, ())]
     assert sorted(result.fork for result in seen) == ["alan", "boole"]
+
+
+def test_a_process_that_dies_fails_what_it_did_not_run(suite, monkeypatch):
+    class Dying:
+        def __init__(self, *arguments, **options):
+            self.died = BrokenExecutor("it is gone")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def submit(self, function, *arguments):
+            future = Future()
+            future.set_exception(self.died)
+            return future
+
+    monkeypatch.setattr(runs, "ProcessPoolExecutor", Dying)
+    files = list(archives.find_files(suite / "alan", SpecFork.ALAN, "types"))
+    [result] = run_all(files, 2, None, lambda result: None)
+    assert [failure.text for failure in result.failures] == ["a process died before it was run: it is gone"]
 
 
 CODED = ProtocolError("no quorum", ErrorCode.ROUND_CHANGE_NO_QUORUM)
