@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the shared network come last: it would take its share of the cores while others measure times."""
+    items.sort(key=lambda item: "live" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def live(tmp_path_factory):
     """A network of four operators with faults built in, shared by all tests that need one: see ``LiveNetwork``.
