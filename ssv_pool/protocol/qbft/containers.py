@@ -16,13 +16,14 @@ def hash_value(value: bytes) -> Root:
 class ProcessingMessage:
     """A signed message with its decoded QBFT content (spec: ProcessingMessage)."""
 
-    __slots__ = ("_prepares", "_round_changes", "content", "signed")
+    __slots__ = ("_prepares", "_round_changes", "_validated", "content", "signed")
 
     def __init__(self, signed: SignedSSVMessage, content: QBFTMessage) -> None:
         self.signed = signed
         self.content = content
         self._round_changes: tuple[ProcessingMessage, ...] | None = None
         self._prepares: tuple[ProcessingMessage, ...] | None = None
+        self._validated = False
 
     @classmethod
     def from_signed(cls, signed: SignedSSVMessage) -> "ProcessingMessage":
@@ -58,9 +59,12 @@ class ProcessingMessage:
         return self.content.is_prepared_round_change
 
     def validate(self) -> None:
-        """Check the envelope, then the content. Raises ProtocolError with the code of what is wrong."""
+        """Check the envelope, then the content, once. Raises ProtocolError with the code of what is wrong."""
+        if self._validated:
+            return
         self.signed.validate()
         self.content.validate()
+        self._validated = True
 
     def round_changes(self) -> "tuple[ProcessingMessage, ...]":
         """What is in the round change justification: a proposal's round changes, a round change's prepares.
