@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,6 +20,7 @@ from ssv_pool.protocol.types.share import CommitteeMember
 from ssv_pool.spectests import fixtures, states
 from ssv_pool.spectests.model import Json, MismatchError, SpecFork, SpecTest, check_equal
 from ssv_pool.spectests.registry import spec_test
+from ssv_pool.spectests.sources import folders, smallest_first
 
 IDENTIFIER = MessageId(bytes((1, 2, 3, 4)).ljust(56, b"\0"))
 """Identifier of all tests."""
@@ -37,6 +39,9 @@ OTHER_LEADER = OperatorId(2)
 
 INVALID_VALUES = frozenset({b"", bytes((1, 1, 1, 1))})
 """The values that the tests' value check refuses."""
+
+FOUR = 4
+"""Operators of the usual committee."""
 
 _KEYS_MARK = b'"PrivateKeys":'
 
@@ -89,10 +94,10 @@ def context(
 def keyring(test: SpecTest, member: CommitteeMember) -> operator_keys.OperatorKeyring:
     """The member's RSA key: the test's own, or from another file where the test has none."""
     own = _public_to_private(test.private_keys.get("OperatorKeys", {}).values())
-    key = own.get(member.operator_pubkey) or _all_keys(test.file.path.parent).get(member.operator_pubkey)
-    if key is None:
-        raise MismatchError(f"no file has the private key of operator {member.operator_id}")
-    return operator_keys.OperatorKeyring(key)
+    for keys in chain([own], map(_all_keys, folders(test))):
+        if member.operator_pubkey in keys:
+            return operator_keys.OperatorKeyring(keys[member.operator_pubkey])
+    raise MismatchError(f"no file has the private key of operator {member.operator_id}")
 
 
 @spec_test("qbft", "tests.MsgProcessingSpecTest")
@@ -201,7 +206,7 @@ def create_message(test: SpecTest) -> None:
     # Half of these files leave member and identifier empty: the Go test takes those of the four-operator set then.
     given = test["CommitteeMember"]
     if not given["Committee"]:
-        given = _four_operators(test.file.path.parent)
+        given = _four_operators(test)
     member = fixtures.committee_member(given)
     identifier = fixtures.unbase64(test["Identifier"]) or IDENTIFIER
     own = context(keyring(test, member), member, Recorder(), identifier=identifier)
@@ -282,10 +287,10 @@ def _all_keys(folder: Path) -> dict[bytes, rsa.RSAPrivateKey]:
     return _public_to_private(pems)
 
 
-@functools.cache
-def _four_operators(folder: Path) -> Json:
-    for path in sorted(folder.glob("tests.MsgProcessingSpecTest_*.json")):
-        member = json.loads(path.read_text(encoding="utf-8"))["Pre"]["State"]["CommitteeMember"]
-        if len(member["Committee"]) == 4 and member["OperatorID"] == 1:
-            return member
+def _four_operators(test: SpecTest) -> Json:
+    for folder in folders(test):
+        for path in smallest_first(folder, "tests.MsgProcessingSpecTest_*.json"):
+            member = json.loads(path.read_text(encoding="utf-8"))["Pre"]["State"]["CommitteeMember"]
+            if len(member["Committee"]) == FOUR and member["OperatorID"] == 1:
+                return member
     raise MismatchError("no file has the committee of four operators")

@@ -79,6 +79,7 @@ from ssv_pool.protocol.validator import Validator
 from ssv_pool.spectests import fixtures, states, world
 from ssv_pool.spectests.model import Json, MismatchError, SpecFork, SpecTest, check_equal
 from ssv_pool.spectests.registry import spec_test
+from ssv_pool.spectests.sources import folders, smallest_first
 
 LEADER = OperatorId(1)
 """Leader of every round in this module's tests."""
@@ -169,7 +170,7 @@ class _Bench:
                 self._answer(effect, runners())
 
     def _answer(self, request: AskBeacon, runners: Iterable[Runner]) -> None:
-        reply = world.answer(request, self.test.file.path.parent, with_proof=self.test.fork is SpecFork.ALAN)
+        reply = world.answer(request, self.test)
         for runner in runners:
             if request.request_id in runner.requests:
                 try:
@@ -433,6 +434,9 @@ def sync_committee_aggregator(test: SpecTest) -> None:
     states.check_state(states.export_runner_state(executor.runners[role, duty.slot].state), test.expected_state())
 
 
+_RUNNER_FILES = "tests.M*SpecTest_*.json"
+"""Files whose tests have runners with their committees."""
+
 _RUNNER_MAPS: Mapping[str, RunnerRole] = MappingProxyType(
     {
         "Runners": RunnerRole.COMMITTEE,
@@ -475,8 +479,7 @@ def _members(content: Json) -> Iterator[CommitteeMember]:
 def _member_of(test: SpecTest, share: Share) -> CommitteeMember:
     """The member whose validator a runner without controller serves: of a committee with the share's operators."""
     wanted = {member.signer for member in share.committee}
-    others = (json.loads(path.read_text(encoding="utf-8")) for path in _small_files(test.file.path.parent))
-    for content in chain([test.whole], others):
+    for content in chain([test.whole], _contents(test)):
         for member in _members(content):
             if set(member.operator_ids) == wanted:
                 return member
@@ -485,13 +488,17 @@ def _member_of(test: SpecTest, share: Share) -> CommitteeMember:
 
 def _main_validator(test: SpecTest) -> tuple[CommitteeMember, Share]:
     """The suite's main validator, with four operators."""
-    return _main_validator_of(test.file.path.parent)
+    for folder in folders(test):
+        found = _main_validator_in(folder)
+        if found is not None:
+            return found
+    raise MismatchError("no file has a runner of the main validator")
 
 
 @functools.cache
-def _main_validator_of(folder: Path) -> tuple[CommitteeMember, Share]:
+def _main_validator_in(folder: Path) -> tuple[CommitteeMember, Share] | None:
     key = bls.secret_to_public(bls.secret_from_bytes(world.VALIDATOR_SECRET))
-    for path in _small_files(folder):
+    for path in smallest_first(folder, _RUNNER_FILES):
         content = json.loads(path.read_text(encoding="utf-8"))
         for test in content.get("Tests") or [content]:
             base = (test.get("Runner") or {}).get("BaseRunner") or {}
@@ -499,17 +506,17 @@ def _main_validator_of(folder: Path) -> tuple[CommitteeMember, Share]:
                 continue
             member = fixtures.committee_member(base["QBFTController"]["CommitteeMember"])
             for share in states.shares(base["Share"]).values():
-                if (
-                    share.validator_pubkey == key
-                    and share.validator_index == world.VALIDATOR_INDEX
-                    and (len(member.committee) == len(share.committee) == FOUR)
-                ):
+                is_main = (share.validator_pubkey, share.validator_index) == (key, world.VALIDATOR_INDEX)
+                if is_main and len(member.committee) == len(share.committee) == FOUR:
                     return member, share
-    raise MismatchError(f"{folder} has no runner of the main validator")
+    return None
 
 
-def _small_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("tests.M*SpecTest_*.json"), key=lambda path: path.stat().st_size)
+def _contents(test: SpecTest) -> Iterator[Json]:
+    """The content of other files with runners, small ones first."""
+    for folder in folders(test):
+        for path in smallest_first(folder, _RUNNER_FILES):
+            yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def _vote_checker(bench: _Bench, test: SpecTest) -> CommitteeRunner:

@@ -44,7 +44,8 @@ from ssv_pool.protocol.types.primitives import (
 from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.protocol.types.versions import DataVersion
 from ssv_pool.spectests import fixtures
-from ssv_pool.spectests.model import SLOTS_PER_EPOCH, Json, MismatchError
+from ssv_pool.spectests.model import SLOTS_PER_EPOCH, Json, MismatchError, SpecFork, SpecTest
+from ssv_pool.spectests.sources import folders
 
 GAS_LIMIT = 30_000_000
 """In validator registrations."""
@@ -95,6 +96,7 @@ CHAIN = BeaconChain(
 
 _BITS = bytes(16) + b"\x01"
 _NO_SIGNATURE = Signature(bytes(96))
+_MANY = "tests.MultiMsgProcessingSpecTest"
 
 PHASE0_AGGREGATE = Attestation(_BITS, AttestationData(DUTY_SLOT, 3, BLOCK_ROOT, SOURCE, TARGET), _NO_SIGNATURE)
 """The aggregate of every beacon committee before Electra."""
@@ -223,24 +225,18 @@ class Recorder:
         self.effects.append(effect)
 
 
-def answer(request: AskBeacon, folder: Path, *, with_proof: bool) -> BeaconReply:
-    """What the suite's beacon node answers.
-
-    Args:
-        request: what is asked.
-        folder: the suite's files, which hold the blocks.
-        with_proof: whether an aggregate comes as AggregateAndProof (Alan) or alone (Boole).
-    """
+def answer(request: AskBeacon, test: SpecTest) -> BeaconReply:
+    """What the suite's beacon node answers in a test: an aggregate in Alan with its proof, in Boole alone."""
     fork = CHAIN.fork_at(CHAIN.epoch_of(request.slot)).name
     version = DataVersion[fork.upper()]
     match request.kind:
         case AskKind.BLOCK:
-            return BeaconReply(request.request_id, _blocks(folder)[version], version)
+            return BeaconReply(request.request_id, _block(version, test), version)
         case AskKind.AGGREGATE:
             aggregate = ELECTRA_AGGREGATE if version >= DataVersion.ELECTRA else PHASE0_AGGREGATE
             payload = (
                 AggregateAndProof(VALIDATOR_INDEX, aggregate, _NO_SIGNATURE).encode()
-                if with_proof
+                if test.fork is SpecFork.ALAN
                 else aggregate.encode()
             )
             return BeaconReply(request.request_id, payload, version)
@@ -248,23 +244,28 @@ def answer(request: AskBeacon, folder: Path, *, with_proof: bool) -> BeaconReply
             return BeaconReply(request.request_id, contributions().encode(), CONTRIBUTIONS_VERSION)
 
 
+def _block(version: int, test: SpecTest) -> bytes:
+    """The full block of the suite's beacon node."""
+    for folder in folders(test):
+        block = _blocks(folder).get(version)
+        if block is not None:
+            return block
+    raise MismatchError(f"no file proposes a full block of version {version}")
+
+
 @functools.cache
 def _blocks(folder: Path) -> Mapping[int, bytes]:
-    """Version → the full block of the suite's beacon node, from the proposals of the proposer's tests."""
+    """Version → full block, from the proposals of the proposer's tests in a folder."""
     wanted = {DataVersion.CAPELLA, DataVersion.DENEB, DataVersion.ELECTRA, DataVersion.FULU}
     found: dict[int, bytes] = {}
-    files = sorted(
-        folder.glob("tests.MultiMsgProcessingSpecTest_*.json"),
-        key=lambda path: ("full_happy_flow" not in path.name, path),
-    )
-    for path in files:
-        for test in json.loads(path.read_text(encoding="utf-8"))["Tests"]:
-            for value in _proposals(test):
-                if value.version in wanted:
+    for pattern in (f"{_MANY}_full_happy_flow.json", f"{_MANY}_*.json"):
+        for path in sorted(folder.glob(pattern)):
+            for test in json.loads(path.read_text(encoding="utf-8"))["Tests"]:
+                for value in _proposals(test):
                     found.setdefault(value.version, value.data_ssz)
-        if wanted <= found.keys():
-            return found
-    raise MismatchError(f"{folder} has no full block of {sorted(wanted - found.keys())}")
+            if wanted <= found.keys():
+                return found
+    return found
 
 
 def _proposals(test: Json) -> Collection[ProposerConsensusData]:
