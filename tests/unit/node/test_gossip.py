@@ -1,72 +1,111 @@
-"""The registry's state as gossip validation asks for it."""
+"""Between network and validation: verdicts and what was decoded go on, nothing passes before the chain is known."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
+from committee_network import FORKS, chain
+from prometheus_client import REGISTRY
 
-from ssv_pool.node.gossip import Gossip
-from ssv_pool.node.registry import RegistryState, _view_of
-from ssv_pool.protocol import types as t
-from ssv_pool.protocol.chain import BeaconChain, ForkVersion
-from ssv_pool.protocol.forks import ForkSchedule, alan_fork
-from ssv_pool.protocol.validation import CommitteeView, ValidatorView
-from ssv_pool.store.records import ValidatorRecord
+from ssv_pool.network import GossipMessage, Judgement, Verdict
+from ssv_pool.node import gossip as module
+from ssv_pool.node.gossip import Gossip, accepted_of
+from ssv_pool.node.registry import RegistryState
+from ssv_pool.protocol.types.ids import committee_id
+from ssv_pool.protocol.types.primitives import OperatorId
+from ssv_pool.protocol.validation import Accepted, CommitteeView, Refused, Rule
 
-CHAIN = BeaconChain(1000.0, t.Root(bytes(32)), 12_000, 32, (ForkVersion(t.Epoch(0), bytes(4), "electra"),))
-FORKS = ForkSchedule(alan_fork(t.DomainType(bytes.fromhex("00000402"))))
-COMMITTEE = CommitteeView((1, 2, 3, 4), 1, in_sync_committee=True)
-KEY = t.PublicKey(b"\xaa" * 48)
-
-
-def record(**changes):
-    fields = {
-        "public_key": KEY,
-        "owner": bytes(20),
-        "fee_recipient": bytes(20),
-        "operator_ids": (1, 2, 3, 4),
-        "share_public_keys": (bytes(48),) * 4,
-        "committee_id": t.CommitteeId(bytes(32)),
-        "cluster_id": bytes(32),
-        "liquidated": False,
-        "registered_block": 1,
-        "registered_time": 1,
-        "active_since": 1,
-        "index": 7,
-        "status": "active_ongoing",
-        "activation_epoch": 5,
-        "exit_epoch": 2**64 - 1,
-    }
-    return ValidatorRecord(**fields | changes)
+CHAIN = chain()
+IDS = tuple(map(OperatorId, (1, 2, 3, 4)))
+COMMITTEE = committee_id(IDS)
+ACCEPTED = Accepted("message", "content")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=0)),
-        ({"status": "active_exiting"}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=0)),
-        ({"status": "active_slashed"}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=0)),
-        ({"status": "pending_queued"}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=5)),
-        ({"status": "pending_initialized"}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=None)),
-        ({"status": "exited_unslashed"}, ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=None)),
-        (
-            {"status": None, "index": None, "activation_epoch": None},
-            ValidatorView(COMMITTEE, None, liquidated=False, attesting_from=None),
-        ),
-        ({"liquidated": True}, ValidatorView(COMMITTEE, 7, liquidated=True, attesting_from=0)),
-    ],
-    ids=str,
-)
-def test_a_record_as_validation_sees_it(changes, expected):
-    assert _view_of(record(**changes), {t.CommitteeId(bytes(32)): COMMITTEE}) == expected
+def count(verdict: str, rule: str) -> float:
+    labels = {"verdict": verdict, "rule": rule}
+    return REGISTRY.get_sample_value("ssv_p2p_message_validations_total", labels) or 0.0
 
 
-def test_what_validation_asks_is_answered_from_registry_and_duties():
-    gossip = Gossip(FORKS, keys=None)
-    view = ValidatorView(COMMITTEE, 7, liquidated=False, attesting_from=0)
-    assert gossip.validator(KEY) is None
-    assert gossip.proposes(7, 33) is None
-    gossip.update(RegistryState(validators_by_key={KEY: view}, exit_counts={(KEY, 40): 2}), CHAIN)
-    gossip.duties.set_proposers(1, {33: 7})
-    gossip.duties.set_sync_committee(0, 255, [7])
-    assert gossip.validator(KEY) is view
-    assert [gossip.exits(KEY, slot) for slot in (40, 41)] == [2, 0]
-    assert [gossip.proposes(7, slot) for slot in (33, 34, 65)] == [True, False, None]
-    assert [gossip.in_sync_committee(7, epoch) for epoch in (1, 256)] == [True, None]
+@dataclass
+class FakeValidator:
+    """Stands in for the rules: answers ``answer`` and notes how it was made and asked."""
+
+    view: Any
+    forks: Any
+    chain: Any
+    keys: Any
+    state: Any = None
+    asked: list[object] = field(default_factory=list)
+
+    answer = ACCEPTED
+    made = []  # type: ignore[var-annotated]  # noqa: RUF012 - emptied by each test
+
+    def __post_init__(self) -> None:
+        self.state = self.state or object()
+        self.made.append(self)
+
+    def validate(self, *question: object) -> Accepted | Refused:
+        self.asked.append(question)
+        return self.answer
+
+
+@pytest.fixture
+def validators(monkeypatch: pytest.MonkeyPatch) -> list[FakeValidator]:
+    FakeValidator.made.clear()
+    monkeypatch.setattr(module, "Validator", FakeValidator)
+    return FakeValidator.made
+
+
+def test_everything_is_ignored_until_the_chain_is_known(validators: list[FakeValidator]) -> None:
+    before = count("ignore", "chain_not_known_yet")
+    assert Gossip(FORKS, None).judge(b"peer", "topic", b"data") == Judgement(Verdict.IGNORE)  # type: ignore[arg-type]
+    assert count("ignore", "chain_not_known_yet") == before + 1
+    assert validators == []
+
+
+def test_what_the_rules_accept_goes_on_decoded(validators: list[FakeValidator]) -> None:
+    gossip = Gossip(FORKS, None, clock=lambda: 7.5)  # type: ignore[arg-type]
+    gossip.update(RegistryState(), CHAIN)
+    judgement = gossip.judge(b"peer", "topic", b"data")
+    assert judgement == Judgement(Verdict.ACCEPT, ACCEPTED)
+    assert validators[0].asked == [(b"peer", "topic", b"data", 7.5)]
+    assert accepted_of(GossipMessage(b"peer", "topic", b"data", judgement.decoded)) is ACCEPTED
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_each_broken_rule_is_counted_by_its_name(
+    validators: list[FakeValidator], monkeypatch: pytest.MonkeyPatch, rule: Rule
+) -> None:
+    refused = Refused(rule, "detail")
+    monkeypatch.setattr(FakeValidator, "answer", refused)
+    gossip = Gossip(FORKS, None)  # type: ignore[arg-type]
+    gossip.update(RegistryState(), CHAIN)
+    verdict = refused.verdict.name
+    before = count(verdict.lower(), rule.name.lower())
+    assert gossip.judge(b"peer", "topic", b"data") == Judgement(Verdict[verdict])
+    assert count(verdict.lower(), rule.name.lower()) == before + 1
+
+
+def test_the_registry_is_asked_as_it_is_now(validators: list[FakeValidator]) -> None:
+    gossip = Gossip(FORKS, None)  # type: ignore[arg-type]
+    gossip.update(RegistryState(), CHAIN)
+    view = validators[0].view
+    assert (view.committee(COMMITTEE), view.operator_key(OperatorId(1))) == (None, None)
+    known = CommitteeView(IDS, 1, in_sync_committee=True)
+    gossip.update(RegistryState(committees={COMMITTEE: known}, operator_keys={OperatorId(1): b"pem"}), CHAIN)
+    assert (view.committee(COMMITTEE), view.operator_key(OperatorId(1))) == (known, b"pem")
+    assert len(validators) == 1
+
+
+def test_a_new_fork_schedule_keeps_what_was_seen(validators: list[FakeValidator]) -> None:
+    gossip = Gossip(FORKS, None)  # type: ignore[arg-type]
+    gossip.update(RegistryState(), CHAIN)
+    later = replace(CHAIN, forks=(*CHAIN.forks, replace(CHAIN.forks[0], epoch=99)))
+    gossip.update(RegistryState(), later)
+    assert [validator.chain for validator in validators] == [CHAIN, later]
+    assert validators[1].state is validators[0].state
+
+
+def test_a_message_that_was_not_accepted_here_is_a_bug() -> None:
+    with pytest.raises(TypeError, match="decoded as NoneType, expected Accepted"):
+        accepted_of(GossipMessage(b"peer", "topic", b"data", None))
