@@ -16,6 +16,10 @@ class LazyGroup(click.Group):
         "keys": ("ssv_pool.cli.keys:keys_group", "Split a validator key into encrypted shares."),
         "node": ("ssv_pool.cli.node:node", "Run the node alone, on a machine of its own."),
         "operator": ("ssv_pool.cli.operator:operator", "Run an operator; its key."),
+        "slashing-protection": (
+            "ssv_pool.cli.slashing:slashing_protection",
+            "Import and export the signing history (EIP-3076).",
+        ),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
