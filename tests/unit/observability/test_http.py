@@ -48,3 +48,17 @@ def test_a_port_in_use_is_named() -> None:
         with pytest.raises(UnavailableError) as caught:
             StatusServer("127.0.0.1", port, {})
     assert str(caught.value) == f"127.0.0.1:{port}: cannot listen (Address already in use), expected a free port"
+
+
+def test_a_page_that_fails_is_an_answer_too() -> None:
+    def page() -> object:
+        raise KeyError("a bug")
+
+    server = StatusServer("127.0.0.1", 0, api_routes(Health(()), {"/v1/node/status": page}))
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+            answer = client.get("/v1/node/status")
+            assert (answer.status_code, answer.json()) == (500, {"error": "internal error, the log says which"})
+            assert client.get("/livez").status_code == 200
+    finally:
+        server.close()
