@@ -306,6 +306,9 @@ class DutyExecutor(ABC):
         if delivery.where in self._ended or (runner is not None and runner.ended):
             return
         try:
+            if runner is not None and runner.awaits_value and isinstance(delivery.content, ProcessingMessage):
+                # A decided message would be taken for one of another duty, and be lost.
+                raise ProtocolError("consensus of this duty has not begun here", ErrorCode.FUTURE_MESSAGE)
             self._deliver(delivery, runner)
         except ProtocolError as error:
             if not _too_early(error, delivery):

@@ -295,6 +295,11 @@ class Runner(ABC):
         return self.state is not None and not self.state.finished
 
     @property
+    def awaits_value(self) -> bool:
+        """Whether consensus is still to begin here: the own proposal is not there yet."""
+        return self.state is not None and not self.state.finished and self.state.instance is None
+
+    @property
     def awaits_signatures(self) -> bool:
         """Whether a value is decided and partial signatures are what is missing."""
         return self.state is not None and not self.state.finished and bool(self.state.decided_value)

@@ -140,6 +140,11 @@ class NoConsensusRunner(ValidatorRunner):
     post_consensus_code: ErrorCode
     """Refuses partial signatures after consensus."""
 
+    @property
+    def awaits_value(self) -> bool:
+        """Consensus never begins."""
+        return False
+
     def check_start(self, duty: Duty) -> None:
         """A duty begins where it is later than the one before."""
         if self.state is not None and self.state.duty.slot >= duty.slot:
