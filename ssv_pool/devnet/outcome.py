@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -14,15 +14,13 @@ from ssv_pool.devnet.inclusion import ChainReader, Inclusion
 from ssv_pool.devnet.live import distribution_text
 from ssv_pool.devnet.schedule import Outage, expectation, operators_down
 from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_of_blocks, votes_of_record
+from ssv_pool.devnet.state import Run
 from ssv_pool.errors import UnavailableError
 from ssv_pool.report.figures import SPANS, Distribution, decided_rounds, latencies, reasons, span_ms
 from ssv_pool.report.page import Plotted, render
 from ssv_pool.settings import load_settings
 from ssv_pool.store.database import Database
 from ssv_pool.store.journal import JournalEntry, entries
-
-if TYPE_CHECKING:
-    from ssv_pool.devnet.run import Run
 
 RATE_GOAL = 0.98
 """Lowest attestation rate of a good run, over the epochs in which the committee was able to work."""
@@ -58,7 +56,7 @@ class Outcome:
         return bool(self.report["ok"])
 
 
-def collect(run: "Run") -> Outcome:
+def collect(run: Run) -> Outcome:
     """Put a run's report together; the operators have stopped, the beacon node still answers."""
     config, epochs = run.config, range(1, run.last_epoch + 1)
     with ChainReader(run.beacon.url, SLOTS_PER_EPOCH) as reader:
@@ -107,14 +105,14 @@ def collect(run: "Run") -> Outcome:
     return Outcome(report, _plotted(run, inclusion, everything), delays)
 
 
-def write_report(run: "Run", outcome: Outcome) -> None:
+def write_report(run: Run, outcome: Outcome) -> None:
     """Write ``report.json`` and ``report.html`` into the report's folder."""
     folder = run.config.report_dir
     (folder / "report.json").write_text(json.dumps(outcome.report, indent=2) + "\n", encoding="utf-8")
     (folder / "report.html").write_text(render(outcome.report, outcome.plotted), encoding="utf-8")
 
 
-def print_summary(console: Console, run: "Run", outcome: Outcome) -> None:
+def print_summary(console: Console, run: Run, outcome: Outcome) -> None:
     """Print the SUMMARY block: configuration, then results."""
     report, config = outcome.report, run.config
     attester, chain = report["duties"]["attester"], report["chain"]
@@ -169,7 +167,7 @@ def _config(config: DevnetConfig) -> dict[str, Any]:
     }
 
 
-def _chain(run: "Run") -> dict[str, int]:
+def _chain(run: Run) -> dict[str, int]:
     head = _beacon(run, "/eth/v1/beacon/headers/head")["header"]["message"]
     finality = _beacon(run, "/eth/v1/beacon/states/head/finality_checkpoints")
     return {
@@ -179,7 +177,7 @@ def _chain(run: "Run") -> dict[str, int]:
     }
 
 
-def _beacon(run: "Run", path: str) -> Any:
+def _beacon(run: Run, path: str) -> Any:
     try:
         return httpx.get(run.beacon.url + path, timeout=10, trust_env=False).raise_for_status().json()["data"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
@@ -197,11 +195,11 @@ def _journal(config: Any) -> list[JournalEntry]:
         database.close()
 
 
-def _counts(entry: JournalEntry, run: "Run") -> bool:
+def _counts(entry: JournalEntry, run: Run) -> bool:
     return SLOTS_PER_EPOCH <= entry.slot < (run.last_epoch + 1) * SLOTS_PER_EPOCH
 
 
-def _by_epoch(run: "Run", inclusion: Inclusion) -> dict[int, tuple[int, int]]:
+def _by_epoch(run: Run, inclusion: Inclusion) -> dict[int, tuple[int, int]]:
     """Epoch → assigned, included."""
     found = dict.fromkeys(range(1, run.last_epoch + 1), (0, 0))
     for slot in inclusion.by_slot():
@@ -211,7 +209,7 @@ def _by_epoch(run: "Run", inclusion: Inclusion) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _epoch_row(run: "Run", epoch: int, assigned: int, included: int) -> dict[str, Any]:
+def _epoch_row(run: Run, epoch: int, assigned: int, included: int) -> dict[str, Any]:
     return {
         "epoch": epoch,
         "assigned": assigned,
@@ -221,7 +219,7 @@ def _epoch_row(run: "Run", epoch: int, assigned: int, included: int) -> dict[str
     }
 
 
-def _operator(run: "Run", operator_id: int, journal: Sequence[JournalEntry], duty_slots: set[int]) -> dict[str, Any]:
+def _operator(run: Run, operator_id: int, journal: Sequence[JournalEntry], duty_slots: set[int]) -> dict[str, Any]:
     process = next(operator for operator in run.operators if operator.operator_id == operator_id)
     begun = {entry.slot for entry in journal if "begun" in entry.steps}
     return {
@@ -235,7 +233,7 @@ def _operator(run: "Run", operator_id: int, journal: Sequence[JournalEntry], dut
 
 
 def judge(
-    run: "Run",
+    run: Run,
     by_epoch: Mapping[int, tuple[int, int]],
     offences: Sequence[Offence],
     chain: Mapping[str, int],
@@ -283,7 +281,7 @@ def judge(
     return checks
 
 
-def _returning(run: "Run", outage: Outage) -> list[int]:
+def _returning(run: Run, outage: Outage) -> list[int]:
     """Operators of an outage that are up in the whole epoch after it, if that counts."""
     after = outage.epoch + 1
     return sorted(set(outage.operators) - operators_down(run.outages, after)) if after <= run.last_epoch else []
@@ -295,7 +293,7 @@ def _first_duty(journal: Sequence[JournalEntry], outage: Outage) -> str:
     return f"in slot {min(slots)}, started in {outage.return_slot}" if slots else NEVER
 
 
-def _plotted(run: "Run", inclusion: Inclusion, journal: Sequence[JournalEntry]) -> Plotted:
+def _plotted(run: Run, inclusion: Inclusion, journal: Sequence[JournalEntry]) -> Plotted:
     slots = inclusion.by_slot()
     return Plotted(
         slots=[slot.slot for slot in slots],

@@ -6,30 +6,28 @@ Every process started here is stopped here, by process id, whatever happens in b
 import contextlib
 import json
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
 from ssv_pool.devnet.anvil import Anvil
+from ssv_pool.devnet.beacon_process import start_beacon
 from ssv_pool.devnet.cluster import (
-    OperatorFiles,
     deploy_registry,
     make_operators,
     register_validators,
     write_configurations,
 )
-from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
+from ssv_pool.devnet.config import SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.live import POLL_SECONDS, LiveView
 from ssv_pool.devnet.outcome import collect, print_summary, write_report
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
-from ssv_pool.devnet.schedule import Outage, plan_outages
+from ssv_pool.devnet.schedule import plan_outages
+from ssv_pool.devnet.state import Run
 from ssv_pool.errors import UnavailableError
 
 ANVIL_BLOCK_SECONDS = 1.0
@@ -37,28 +35,6 @@ ANVIL_BLOCK_SECONDS = 1.0
 
 EXTRA_SLOTS = 3
 """Slots after the last epoch in which its late attestations may still be included."""
-
-BEACON_START_SECONDS = 60.0
-"""How long the beacon node may take until it answers; it imports the executable specification."""
-
-
-@dataclass(slots=True)
-class BeaconProcess:
-    """The embedded beacon node as a child process."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-    record: Path
-    """Every validly signed attestation it was sent, one JSON object a line."""
-
-    def stop(self) -> None:
-        """Stop it."""
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def run_devnet(config: DevnetConfig, *, as_json: bool) -> bool:
@@ -84,27 +60,6 @@ def run_devnet(config: DevnetConfig, *, as_json: bool) -> bool:
     return outcome.ok
 
 
-@dataclass(slots=True)
-class Run:
-    """Everything that is known of a run."""
-
-    config: DevnetConfig
-    files: list[OperatorFiles]
-    operators: list[OperatorProcess]
-    outages: tuple[Outage, ...]
-    beacon: BeaconProcess
-    genesis_time: float
-    started: float
-    last_epoch: int
-    """The last epoch that counts; earlier than planned where the run was interrupted."""
-    unstoppable: list[int]
-    """Operators that had to be killed at the end."""
-
-    def start_of(self, slot: int) -> float:
-        """When a slot starts, seconds since the UNIX epoch."""
-        return self.genesis_time + slot * self.config.slot_seconds
-
-
 def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) -> Run:
     started = time.time()
     with console.status("starting the execution chain") as status:
@@ -116,7 +71,7 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
         register_validators(config, registry, files, status.update)
         status.update("starting the beacon node")
         genesis_time = float(int(time.time()) + config.genesis_delay)
-        beacon = _start_beacon(config, folder, genesis_time)
+        beacon = start_beacon(config, folder, genesis_time)
         stack.callback(beacon.stop)
         write_configurations(config, files, registry, anvil.url, beacon.url)
         operators = [OperatorProcess(item.operator_id, item.config, item.log) for item in files]
@@ -125,46 +80,6 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
             operator.start()
     outages = plan_outages(config, [item.operator_id for item in files])
     return Run(config, files, operators, outages, beacon, genesis_time, started, config.last_epoch, [])
-
-
-def _start_beacon(config: DevnetConfig, folder: Path, genesis_time: float) -> BeaconProcess:
-    record, log = folder / "attestations.jsonl", folder / "beacon.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            (
-                *(sys.executable, "-m", "ssv_pool.devnet.beacon", "--port", "0"),
-                *("--genesis-time", str(int(genesis_time)), "--slot-ms", str(config.slot_seconds * 1000)),
-                *("--validators", str(CHAIN_VALIDATORS), "--external", f"0-{config.validators - 1}"),
-                *("--record", str(record)),
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        )
-    try:
-        port = int(json.loads(_first_line(process, BEACON_START_SECONDS) or b"{}")["port"])
-    except (ValueError, KeyError, TypeError):
-        process.kill()
-        process.wait()
-        raise UnavailableError(f"beacon node: did not start, its log is {log}") from None
-    return BeaconProcess(process, f"http://127.0.0.1:{port}", record)
-
-
-def _first_line(process: subprocess.Popen[bytes], seconds: float) -> bytes | None:
-    """The first line a child prints; None when it ends or is silent for too long. Later output is read and dropped."""
-    found: list[bytes] = []
-    ready = threading.Event()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            if not found:
-                found.append(line)
-                ready.set()
-        ready.set()
-
-    threading.Thread(target=read, name="beacon-output", daemon=True).start()
-    ready.wait(seconds)
-    return found[0] if found else None
 
 
 def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:

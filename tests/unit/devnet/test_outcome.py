@@ -9,8 +9,9 @@ import pytest
 
 from ssv_pool.devnet.config import DevnetConfig, Kill
 from ssv_pool.devnet.outcome import Check, judge
-from ssv_pool.devnet.run import Run, _whole_epochs, plan
+from ssv_pool.devnet.run import _whole_epochs, plan
 from ssv_pool.devnet.schedule import Outage
+from ssv_pool.devnet.state import Run
 from ssv_pool.protocol.types.primitives import Slot
 from ssv_pool.store.journal import JournalEntry
 
