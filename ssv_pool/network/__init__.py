@@ -6,7 +6,15 @@ Importing this package does not import libp2p, which takes seconds; running a :c
 from ssv_pool.network.errors import NetworkError
 from ssv_pool.network.identity import Identity, load_or_create
 from ssv_pool.network.service import Network
-from ssv_pool.network.settings import Counters, GossipMessage, GossipParams, NetworkSettings, PeerAddress, PeerStatus
+from ssv_pool.network.settings import (
+    Counters,
+    GossipMessage,
+    GossipParams,
+    Introduction,
+    NetworkSettings,
+    PeerAddress,
+    PeerStatus,
+)
 from ssv_pool.network.topics import alan_topic
 from ssv_pool.network.verdict import Judgement, Verdict
 
@@ -15,6 +23,7 @@ __all__ = [
     "GossipMessage",
     "GossipParams",
     "Identity",
+    "Introduction",
     "Judgement",
     "Network",
     "NetworkError",

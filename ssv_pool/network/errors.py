@@ -9,3 +9,7 @@ class NetworkError(SsvPoolError):
 
 class FrameError(NetworkError):
     """A peer's bytes break the framing rules; its connection is closed."""
+
+
+class HandshakeError(NetworkError):
+    """A peer's introduction is malformed or not that of a peer for us; its connection is closed."""

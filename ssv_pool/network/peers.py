@@ -12,6 +12,7 @@ from libp2p.abc import INotifee
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
+from ssv_pool.network.node_info import NodeInfo
 from ssv_pool.network.settings import Counters, NetworkSettings, PeerAddress, PeerStatus
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class PeerRecord:
     since: float | None = None
     rtt: float | None = None
     last_error: str | None = None
+    info: NodeInfo | None = None
+    """What it told in the handshake."""
 
 
 class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
@@ -54,6 +57,10 @@ class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
         """The record of a peer, made if it is new."""
         return self._records.setdefault(peer_id, PeerRecord())
 
+    def find(self, peer_id: str) -> PeerRecord | None:
+        """The record of a peer; None for one that is neither configured nor connected."""
+        return self._records.get(peer_id)
+
     def statuses(self, topics: Callable[[str], tuple[str, ...]]) -> tuple[PeerStatus, ...]:
         """All configured peers in their order, then the others that are connected."""
         return tuple(
@@ -65,6 +72,7 @@ class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
                 rtt=record.rtt,
                 topics=topics(peer_id) if record.connected else (),
                 last_error=record.last_error,
+                node_version=record.info.node_version if record.info else None,
             )
             for peer_id, record in self._records.items()
         )
@@ -117,7 +125,7 @@ class PeerBook(INotifee):  # type: ignore[misc,unused-ignore]
             record.last_error = None
             self._counters.connects += 1
         else:
-            record.rtt = None
+            record.rtt = record.info = None
             self._counters.disconnects += 1
             if record.address is None:
                 # Strangers come and go without number.
@@ -140,6 +148,8 @@ async def keep_connected(swarm: Any, book: PeerBook, address: PeerAddress, setti
     pause = FIRST_PAUSE
     while True:
         await book.wait_for(address.peer_id, connected=False)
+        if record.last_error is None:
+            pause = FIRST_PAUSE
         if polite:
             with trio.move_on_after(POLITE_PAUSE) as patience:
                 await book.wait_for(address.peer_id, connected=True)
@@ -148,7 +158,6 @@ async def keep_connected(swarm: Any, book: PeerBook, address: PeerAddress, setti
         try:
             with trio.fail_after(settings.dial_timeout):
                 await swarm.dial_addr(target, peer)
-            pause = FIRST_PAUSE
         except Exception as error:  # noqa: BLE001 - a dial fails in many ways, all with the same answer: again
             record.last_error = _cause(error)
             logger.debug("dial of %s failed: %r", address.text, error)

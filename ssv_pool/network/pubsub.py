@@ -142,6 +142,8 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
             # a busy machine, a connected peer would never hear from us.
             raise SwarmException(f"gossip stream to peer {peer_id}: {error!r}") from error
         self.router.add_peer(peer_id, stream.get_protocol())
+        if address := stream.muxed_conn.get_remote_address():
+            self.router.scorer.add_peer_ip(peer_id, address[0])
         known = self._known.setdefault(peer_id, _Known())
         outbox = Outbox(take=lambda key: self._is_wanted(known, key))
         self.peers[peer_id] = stream
@@ -219,6 +221,9 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
                 data = await stream.read(READ_SIZE)
                 self._counters.bytes_in += len(data)
                 for frame in frames.feed(data):
+                    if self.router.scorer.is_graylisted(peer):
+                        self._counters.graylisted += 1
+                        continue
                     await self._on_rpc(peer, sender, frame)
         except (StreamError, IOException, RawConnError):
             # The end of a stream, which ends every connection: the host's notice of it does the rest.

@@ -18,6 +18,7 @@ from libp2p.pubsub.mcache import CacheEntry, MessageCache
 from libp2p.pubsub.pb import rpc_pb2
 
 from ssv_pool.network.outbox import Outbox
+from ssv_pool.network.scores import PeerScores
 from ssv_pool.network.seen import SeenCache
 from ssv_pool.network.settings import Counters, GossipParams
 from ssv_pool.network.topics import message_id
@@ -55,7 +56,11 @@ class IdMessageCache(MessageCache):  # type: ignore[misc,unused-ignore]
 class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
     """GossipSub with bounded state, encode-once forwarding and the network's parameters."""
 
-    def __init__(self, params: GossipParams, known_topics: frozenset[str], counters: Counters) -> None:
+    scorer: PeerScores
+
+    def __init__(
+        self, params: GossipParams, known_topics: frozenset[str], counters: Counters, scores: PeerScores
+    ) -> None:
         super().__init__(
             protocols=[MESHSUB],
             degree=params.degree,
@@ -72,6 +77,8 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
             # Fills the mesh beyond its degree until it has three different IP addresses, which a devnet never has.
             eclipse_protection_enabled=False,
         )
+        # The library's own knows neither the network's rules nor any bound.
+        self.scorer = scores
         self.mcache = IdMessageCache(params.history_gossip, params.history_length)
         self.seen = SeenCache(params.seen_ttl, params.seen_limit)
         self.outboxes: dict[ID, Outbox] = {}
@@ -85,7 +92,11 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
     def originate(self, msg: rpc_pb2.Message) -> int:
         """Send an own message to the peers of its topic and return how many there are."""
         topic = msg.topicIDs[0]
-        peers = [peer for peer in self.pubsub.peer_topics.get(topic, ()) if peer in self.outboxes]
+        peers = [
+            peer
+            for peer in self.pubsub.peer_topics.get(topic, ())
+            if peer in self.outboxes and self.scorer.allow_publish(peer)
+        ]
         if len(peers) > self._params.flood_limit:
             peers = list(self._get_peers_to_send([topic], self.pubsub.my_id, self.pubsub.my_id))
             self.time_since_last_publish[topic] = int(time.time())
@@ -154,7 +165,10 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
             await trio.sleep(self.heartbeat_interval)
 
     def _beat(self) -> None:
+        dropped = self._drop_negative()
         grafts, prunes = self.mesh_heartbeat()
+        for peer, topics in dropped.items():
+            prunes[peer].extend(topics)
         self.fanout_heartbeat()
         offers = self.gossip_heartbeat()
         # The library collects the grafts of all peers in one list and sends the later peers those of the earlier ones.
@@ -189,11 +203,41 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
             if not keys:
                 continue
             busy = self.mesh.get(topic) or self.fanout.get(topic) or set()
-            idle = [peer for peer in self.pubsub.peer_topics.get(topic, ()) if peer not in busy]
+            idle = [
+                peer
+                for peer in self.pubsub.peer_topics.get(topic, ())
+                if peer not in busy and self.scorer.allow_gossip(peer)
+            ]
             count = min(len(idle), max(self._params.degree_lazy, int(len(idle) * GOSSIP_FACTOR)))
             for peer in random.sample(idle, count):
                 offers[peer][topic] = keys[-self._params.max_ihave_ids :]
         return offers
+
+    def _drop_negative(self) -> dict[ID, list[str]]:
+        """Take peers with a negative score out of the meshes; for a while they are not taken in again."""
+        dropped: dict[ID, list[str]] = {}
+        for topic, peers in self.mesh.items():
+            for peer in [peer for peer in peers if self.scorer.score(peer) < 0]:
+                peers.discard(peer)
+                self.scorer.on_leave_mesh(peer, topic)
+                self._add_back_off(peer, topic, is_unsubscribe=False)
+                dropped.setdefault(peer, []).append(topic)
+        return dropped
+
+    def _notify_mesh_peer_added(self, peer: ID, topic: str) -> None:
+        """Count the time in the mesh also of peers that we chose; the library counts those that chose us."""
+        super()._notify_mesh_peer_added(peer, topic)
+        self.scorer.on_join_mesh(peer, topic)
+
+    def _get_in_topic_gossipsub_peers_from_minus(
+        self, topic: str, num_to_select: int, minus: Iterable[ID], backoff_check: bool = False
+    ) -> list[ID]:
+        """Choose peers of a topic; none with a negative score for a mesh, which is when back-offs are asked for."""
+        if backoff_check:
+            bad = (peer for peer in self.pubsub.peer_topics.get(topic, ()) if self.scorer.score(peer) < 0)
+            minus = {*minus, *bad}
+        chosen: list[ID] = super()._get_in_topic_gossipsub_peers_from_minus(topic, num_to_select, minus, backoff_check)
+        return chosen
 
     def _perform_opportunistic_grafting(self, topic: str, peers_to_graft: Any) -> int:  # noqa: ARG002
         """Graft nobody: the library grafts peers of score zero at each heartbeat, until nobody is left to gossip to."""
@@ -229,9 +273,10 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
             self._answer_iwant(wanted, sender_peer_id)
 
     async def handle_graft(self, graft_msg: rpc_pb2.ControlGraft, sender_peer_id: ID) -> None:
-        """Take a peer into the mesh if there is room; the library has no upper bound here."""
+        """Take a peer into the mesh if there is room and its score is not negative; the library has no bound here."""
         peers = self.mesh.get(graft_msg.topicID)
-        if peers is not None and len(peers) >= self.degree_high and sender_peer_id not in peers:
+        full = peers is not None and len(peers) >= self.degree_high and sender_peer_id not in peers
+        if peers is not None and (full or self.scorer.score(sender_peer_id) < 0):
             self._add_back_off(sender_peer_id, graft_msg.topicID, is_unsubscribe=False)
             await self.emit_prune(graft_msg.topicID, sender_peer_id, do_px=False, is_unsubscribe=False)
             return
@@ -243,6 +288,8 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
         self._ihaves[sender_peer_id] += 1
         if topic not in self.mesh or self._ihaves[sender_peer_id] > self._params.max_ihave_messages:
             return
+        if not self.scorer.allow_gossip(sender_peer_id):
+            return
         room = self._params.max_ihave_ids - self._asked[sender_peer_id]
         offered = dict.fromkeys(ihave_msg.messageIDs[: self._params.max_ihave_ids])
         wanted = [key for key in offered if not self.seen.has(topic, key)][:room]
@@ -253,7 +300,7 @@ class CommitteeRouter(GossipSub):  # type: ignore[misc,unused-ignore]
 
     def _answer_iwant(self, wanted: list[bytes], peer: ID) -> None:
         outbox = self.outboxes.get(peer)
-        if outbox is None:
+        if outbox is None or not self.scorer.allow_gossip(peer):
             return
         for key in dict.fromkeys(wanted[: self._params.max_ihave_ids]):
             msg = self.mcache.get(key)

@@ -11,8 +11,10 @@ import trio
 from ssv_pool.errors import UnavailableError
 from ssv_pool.network.errors import NetworkError
 from ssv_pool.network.imports import skip_autotls
+from ssv_pool.network.node_info import NodeInfo
+from ssv_pool.network.scores import PeerScores
 from ssv_pool.network.settings import Counters, GossipMessage, NetworkSettings, PeerStatus, Validate
-from ssv_pool.network.topics import MAX_MESSAGE_SIZE
+from ssv_pool.network.topics import MAX_MESSAGE_SIZE, subnet_of
 
 if TYPE_CHECKING:
     from ssv_pool.network.session import Session
@@ -58,6 +60,8 @@ class Network:
         self._handlers: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self._session: Session | None = None
         self._book: Any = None
+        # Outlives the host: a peer's misdeeds do not end with ours.
+        self._scores = PeerScores(settings.scores, time.monotonic, settings.known_topics)
 
     @property
     def peer_id(self) -> str:
@@ -95,7 +99,16 @@ class Network:
         started = False
         while True:
             began = trio.current_time()
-            session = Session(self._settings, self.counters, self._book, self._validate, self._deliver, self._handlers)
+            session = Session(
+                self._settings,
+                self.counters,
+                self._book,
+                self._validate,
+                self._deliver,
+                self._handlers,
+                self._scores,
+                self._own_info,
+            )
             try:
                 async with session.running():
                     for topic in self._topics:
@@ -174,6 +187,18 @@ class Network:
             )
         statuses: tuple[PeerStatus, ...] = self._book.statuses(self._topics_of)
         return statuses
+
+    def _own_info(self) -> NodeInfo:
+        introduction = self._settings.introduction
+        if introduction is None:
+            raise NetworkError("handshake: this node has no introduction")
+        return NodeInfo(
+            introduction.network_id(),
+            introduction.node_version,
+            introduction.execution_node,
+            introduction.consensus_node,
+            frozenset(subnet for topic in self._topics if (subnet := subnet_of(topic)) is not None),
+        )
 
     def _topics_of(self, peer_id: str) -> tuple[str, ...]:
         return self._session.topics_of(peer_id) if self._session else ()

@@ -10,10 +10,13 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from ssv_pool.errors import UnavailableError
+from ssv_pool.network.handshake import Handshakes
 from ssv_pool.network.host import build_host, check_port, close_sockets
+from ssv_pool.network.node_info import NodeInfo
 from ssv_pool.network.peers import PeerBook, keep_connected, watch_connections
 from ssv_pool.network.pubsub import CommitteePubsub
 from ssv_pool.network.router import CommitteeRouter
+from ssv_pool.network.scores import PeerScores
 from ssv_pool.network.settings import Counters, GossipMessage, NetworkSettings, Validate
 
 
@@ -28,14 +31,19 @@ class Session:
         validate: Validate,
         deliver: Callable[[GossipMessage], bool],
         handlers: Mapping[str, Callable[[Any], Awaitable[None]]],
+        scores: PeerScores,
+        own_info: Callable[[], NodeInfo],
     ) -> None:
         self._settings = settings
         self._counters = counters
         self._book = book
         self.host = build_host(settings, counters)
-        self.router = CommitteeRouter(settings.gossip, settings.known_topics, counters)
+        self.router = CommitteeRouter(settings.gossip, settings.known_topics, counters, scores)
         self.pubsub = CommitteePubsub(self.host, self.router, settings, counters, validate, deliver)
         self.host.get_network().register_notifee(book)
+        self._handshakes: Handshakes | None = None
+        if settings.introduction is not None:
+            self._handshakes = Handshakes(self.host, settings.identity, book, counters, own_info, scores.is_graylisted)
         for protocol, handler in handlers.items():
             self.set_stream_handler(protocol, handler)
 
@@ -89,6 +97,8 @@ class Session:
                         nursery.start_soon(keep_connected, swarm, self._book, peer, settings)
                 nursery.start_soon(watch_connections, swarm, self._book, settings, self._counters)
                 nursery.start_soon(self._age)
+                if self._handshakes is not None:
+                    nursery.start_soon(self._handshakes.run)
                 try:
                     yield
                 finally:

@@ -7,6 +7,7 @@ import base58
 
 from ssv_pool.errors import ConfigError
 from ssv_pool.network.identity import Identity
+from ssv_pool.network.scores import ScoreParams
 from ssv_pool.network.topics import ALAN_TOPICS
 from ssv_pool.network.verdict import Judgement, Verdict
 
@@ -82,6 +83,17 @@ class PeerAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a node tells of itself in a handshake; its subnets follow from the topics it is on."""
+
+    network_id: Callable[[], str]
+    """The present network id: ``0x`` and the domain type in eight hex digits. It changes at a fork."""
+    node_version: str
+    execution_node: str = ""
+    consensus_node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """Everything the network is built from."""
 
@@ -93,9 +105,12 @@ class NetworkSettings:
     """TCP port to listen on; 0 takes one from the operating system, and keeps it over rebuilds."""
     peers: tuple[PeerAddress, ...] = ()
     """Peers that are kept connected."""
+    introduction: Introduction | None = None
+    """How this node introduces itself; None does without handshakes."""
     known_topics: frozenset[str] = ALAN_TOPICS
     """Topics of the network; peers' subscriptions and grafts to others are not kept."""
     gossip: GossipParams = field(default_factory=GossipParams)
+    scores: ScoreParams = field(default_factory=ScoreParams)
     max_connections: int = 150
     """Most connections at a time, in and out."""
     delivery_queue: int = 4096
@@ -135,7 +150,9 @@ class PeerStatus:
     topics: tuple[str, ...]
     """Topics the peer is subscribed to, sorted."""
     last_error: str | None
-    """Why the last dial failed; None once connected."""
+    """Why the last dial or handshake failed; None once connected."""
+    node_version: str | None = None
+    """The version it told in the handshake."""
 
 
 @dataclass(slots=True)
@@ -171,6 +188,12 @@ class Counters:
     """Frames that broke the framing rules; each ended its connection."""
     handler_errors: int = 0
     """Stream handlers that raised; the stream was reset and the host lives."""
+    handshakes: int = 0
+    """Handshakes that went well."""
+    handshakes_refused: int = 0
+    """Handshakes after which the peer was disconnected."""
+    graylisted: int = 0
+    """Frames not read because their peer's score is too low."""
     refused_streams: int = 0
     """Streams refused because the peer had too many open."""
     bytes_in: int = 0

@@ -1,4 +1,4 @@
-"""Topic names and message ids of the SSV network's gossip (Alan)."""
+"""Topic names and message ids of the SSV network's gossip."""
 
 import struct
 
@@ -32,6 +32,20 @@ def alan_topic(subnet: int) -> str:
 
 ALAN_TOPICS = frozenset(alan_topic(subnet) for subnet in range(ALAN_SUBNETS))
 """Every topic of the Alan fork; subscriptions of peers to anything else are not kept."""
+
+
+def boole_topics(network: str) -> frozenset[str]:
+    """Every topic of the Boole fork on the Ethereum network with this lower-case name."""
+    return frozenset(f"/ssv/{network}/boole/{subnet}" for subnet in range(ALAN_SUBNETS))
+
+
+def subnet_of(topic: str) -> int | None:
+    """The subnet that a topic of either fork belongs to, None for a topic of neither."""
+    number = topic.removeprefix("ssv.v2.") if topic.startswith("ssv.v2.") else topic.rpartition("/boole/")[2]
+    if number == topic or not (number.isascii() and number.isdigit() and len(number) <= 3):
+        return None
+    subnet = int(number)
+    return subnet if subnet < ALAN_SUBNETS else None
 
 
 def message_id(data: bytes) -> bytes:

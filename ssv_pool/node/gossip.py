@@ -12,6 +12,7 @@ from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.forks import ForkSchedule
 from ssv_pool.protocol.ports import OperatorKeys
+from ssv_pool.protocol.types.messages import SignedSSVMessage
 from ssv_pool.protocol.types.primitives import CommitteeId, Epoch, OperatorId, PublicKey, Slot, ValidatorIndex
 from ssv_pool.protocol.validation import Accepted, CommitteeView, Validator, ValidatorView
 from ssv_pool.protocol.validation import Verdict as RuleVerdict
@@ -81,6 +82,11 @@ class Gossip:
     def exits(self, public_key: PublicKey, slot: Slot) -> int | None:
         """How many exits of the validator fall on ``slot``."""
         return self._registry.exits(public_key, slot)
+
+
+def slot_of(message: SignedSSVMessage) -> Slot:
+    """The slot of an own message's duty; it stands at the same place in either kind of message."""
+    return Slot(int.from_bytes(message.ssv_message.data[8:16], "little"))
 
 
 def accepted_of(message: GossipMessage) -> Accepted:

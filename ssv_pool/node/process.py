@@ -14,6 +14,7 @@ from dataclasses import asdict
 import redis
 import trio
 
+from ssv_pool import __version__
 from ssv_pool.crypto.files import read_password
 from ssv_pool.crypto.key_file import read_key_file
 from ssv_pool.crypto.operator_keys import OperatorKeyring
@@ -24,11 +25,11 @@ from ssv_pool.messaging.bus import CommandReader
 from ssv_pool.messaging.commands import Command, RegistryChanged, StartCommitteeDuty
 from ssv_pool.messaging.identity import announce_operator
 from ssv_pool.messaging.tasks import TaskSender
-from ssv_pool.network import GossipMessage, Network, NetworkError, NetworkSettings, PeerStatus
+from ssv_pool.network import GossipMessage, Introduction, Network, NetworkError, NetworkSettings, PeerStatus
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.network.settings import PeerAddress
 from ssv_pool.node.dispatcher import Dispatcher, Ports
-from ssv_pool.node.gossip import Gossip, accepted_of
+from ssv_pool.node.gossip import Gossip, accepted_of, slot_of
 from ssv_pool.node.outbox import Outbox
 from ssv_pool.node.registry import OwnCommittee, RegistryReader, RegistryState
 from ssv_pool.node.status import DutyStatus, status_page
@@ -163,6 +164,7 @@ class Node:
                 host=settings.p2p.host,
                 port=settings.p2p.tcp_port,
                 peers=tuple(PeerAddress.parse(text) for text in settings.p2p.peers),
+                introduction=Introduction(self._network_id, f"ssv-pool/{__version__}"),
             ),
             self._gossip.judge,
         )
@@ -246,9 +248,22 @@ class Node:
 
     async def _publish(self, own: OwnCommittee, message: SignedSSVMessage) -> None:
         try:
-            await self._network.publish(self._forks.alan.topic(own.member.operator_ids), message.encode())
+            await self._network.publish(self._topic_of(own, message), message.encode())
         except NetworkError as error:
             log.error("message not published", problem=str(error))
+
+    def _topic_of(self, own: OwnCommittee, message: SignedSSVMessage) -> str:
+        if self.chain is None:
+            raise NetworkError("message before the beacon chain is known")
+        ids, slots_per_epoch = own.member.operator_ids, self.chain.slots_per_epoch
+        return self._forks.topic_of_message(ids, slot_of(message), slots_per_epoch)
+
+    def _network_id(self) -> str:
+        """What peers compare in the handshake; it changes at a fork, and connections made before stay."""
+        fork = self._forks.alan
+        if self.chain is not None:
+            fork = self._forks.at_epoch(self.chain.epoch_at(time.time()))
+        return f"0x{fork.domain.hex()}"
 
     # The workers' side
 
@@ -328,6 +343,7 @@ class Node:
             problem = None
             try:
                 await self._take_over()
+                await self._follow_forks()
             except UnavailableError as error:
                 problem = str(error)
             self._report_part("store", problem)
@@ -352,7 +368,7 @@ class Node:
             metrics.VALIDATORS.labels(status).set(count)
         self.view = view
         self._gossip.update(view, chain)
-        wanted = {self._forks.alan.topic(own.member.operator_ids) for own in view.own.values()}
+        wanted = self._wanted_topics(view, chain)
         for topic in sorted(wanted - set(self._network.topics)):
             await self._network.subscribe(topic)
         await self._dispatcher.set_committees(view.own, chain)
@@ -368,6 +384,25 @@ class Node:
             validators=view.validators,
             bad_shares=len(view.bad_shares),
         )
+
+    def _wanted_topics(self, view: RegistryState, chain: BeaconChain) -> set[str]:
+        """The topics of all own committees; around a fork those of both forks."""
+        slot = chain.slot_at(time.time())
+        return {
+            topic
+            for own in view.own.values()
+            for topic in self._forks.topics(own.member.operator_ids, slot, chain.slots_per_epoch)
+        }
+
+    async def _follow_forks(self) -> None:
+        """Join and leave topics as a fork comes and goes by."""
+        if self.chain is None or not self._forks.scheduled:
+            return
+        wanted = self._wanted_topics(self.view, self.chain)
+        for topic in sorted(wanted - set(self._network.topics)):
+            await self._network.subscribe(topic)
+        for topic in set(self._network.topics) - wanted:
+            await self._network.unsubscribe(topic)
 
     def _make_committee(self, own: OwnCommittee, chain: BeaconChain) -> Committee:
         return Committee(

@@ -3,7 +3,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssv_pool.network.topics import ALAN_TOPICS, alan_topic, message_id
+from ssv_pool.network.topics import ALAN_TOPICS, alan_topic, boole_topics, message_id, subnet_of
 
 
 def test_topics() -> None:
@@ -30,3 +30,14 @@ def test_message_id_vector() -> None:
 @given(st.binary(min_size=1, max_size=300))
 def test_message_id_is_the_hash_in_little_endian(data: bytes) -> None:
     assert message_id(data) == xxhash.xxh64(data).digest()[::-1] + bytes(4)
+
+
+def test_every_topic_of_either_fork_names_its_subnet():
+    assert {subnet_of(topic) for topic in ALAN_TOPICS} == set(range(128))
+    assert {subnet_of(topic) for topic in boole_topics("hoodi")} == set(range(128))
+    assert "/ssv/hoodi/boole/127" in boole_topics("hoodi")
+
+
+@pytest.mark.parametrize("topic", ["", "ssv.v2.", "ssv.v2.128", "ssv.v2.x", "ssv.v2.²", "ssv.v3.1", "/ssv/a/boole/-1"])
+def test_other_topics_name_none(topic):
+    assert subnet_of(topic) is None
