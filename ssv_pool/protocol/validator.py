@@ -4,13 +4,14 @@ Start reading at ``executor``: this is what a validator adds to it.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.early import Where
 from ssv_pool.protocol.events import Effect, StartEvent, StartValidatorDuty
 from ssv_pool.protocol.executor import DutyExecutor
-from ssv_pool.protocol.forks import ForkSchedule
+from ssv_pool.protocol.forks import ForkSchedule, ProtocolFork
 from ssv_pool.protocol.ports import OperatorKeys, ShareSigner, ThresholdScheme
 from ssv_pool.protocol.qbft import RoundTimings
 from ssv_pool.protocol.runners import (
@@ -20,9 +21,11 @@ from ssv_pool.protocol.runners import (
     RegistrationRunner,
     Runner,
     Selection,
+    Services,
     ValidatorRunner,
     VoluntaryExitRunner,
 )
+from ssv_pool.protocol.runners.base import DEFAULT_GAS_LIMIT
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.errors import ProtocolError
 from ssv_pool.protocol.types.ids import message_executor, message_role, validator_message_id
@@ -58,10 +61,20 @@ class Validator(DutyExecutor):
         timings: RoundTimings | None = None,
         clock: Callable[[], float] | None = None,
         selection: Selection | None = None,
+        gas_limit: int = DEFAULT_GAS_LIMIT,
     ) -> None:
-        """Make a validator without duties; ``share`` is its share, the other arguments are those of ``Committee``."""
+        """Make a validator without duties.
+
+        ``share`` is its share; ``gas_limit`` is that of its registrations, and all operators of the committee must have
+        the same. The other arguments are those of ``Committee``.
+        """
         super().__init__(member, forks, chain, operator_keys, share_signer, threshold, timings, clock, selection)
         self.share = share
+        self.gas_limit = gas_limit
+
+    def services(self, fork: ProtocolFork) -> Services:
+        """What a runner of a fork is given."""
+        return replace(super().services(fork), gas_limit=self.gas_limit)
 
     def update(self, member: CommitteeMember, share: Share, chain: BeaconChain | None = None) -> list[Effect]:
         """The registry changed, or the beacon chain's fork schedule did; running duties go on as they began."""

@@ -56,6 +56,9 @@ from ssv_pool.protocol.types.share import CommitteeMember, Share
 STORED_INSTANCES = 2
 """How many instances a runner's controller keeps (Go client); the specification's tests keep all."""
 
+DEFAULT_GAS_LIMIT = 36_000_000
+"""Gas limit in validator registrations (Go client, on networks past their 36M epoch)."""
+
 _VALUE_CHECK_CODES = frozenset(
     {
         ErrorCode.DECODE_BEACON_VOTE,
@@ -110,7 +113,7 @@ class Services:
     """How many instances a controller keeps; None: all."""
     blinds_blocks: bool = True
     """Whether a full block of the own beacon node is proposed in its blinded form (Go client)."""
-    gas_limit: int = 36_000_000
+    gas_limit: int = DEFAULT_GAS_LIMIT
     """Gas limit in validator registrations; all operators of a committee must have the same."""
 
 

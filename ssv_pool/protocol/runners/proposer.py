@@ -24,6 +24,9 @@ class ProposerRunner(ConsensusRunner):
     beacon_role = BeaconRole.PROPOSER
     pre_consensus_type = PartialSignatureType.RANDAO
     _full_block: DecodedBlock | None = None
+    """The own beacon node's block before it was blinded."""
+    _decoded: DecodedBlock | None = None
+    """The block that was decoded last: each value is looked at many times."""
 
     def pre_consensus_roots(self) -> Sequence[Root]:
         """The epoch, in the RANDAO domain."""
@@ -59,7 +62,9 @@ class ProposerRunner(ConsensusRunner):
 
     def check_data(self, data: ProposerConsensusData) -> None:
         """It must hold a block."""
-        if self.services.fork.strict_types:
+        if data.duty.type == BeaconRole.PROPOSER:
+            self._block_of(data)
+        elif self.services.fork.strict_types:
             data.validate_boole()
         else:
             data.validate_alan()
@@ -67,7 +72,7 @@ class ProposerRunner(ConsensusRunner):
     def check_value(self, value: bytes) -> None:
         """Besides what is checked of every value: the block must not be slashable."""
         super().check_value(value)
-        block = block_of(self.decode_value(value))
+        block = self._block_of(self.decode_value(value))
         if self.services.signer.slashable_block(self.share.share_pubkey, block.slot):
             raise ProtocolError(
                 f"a block of slot {block.slot} is slashable for share 0x{self.share.share_pubkey.hex()}"
@@ -76,11 +81,11 @@ class ProposerRunner(ConsensusRunner):
     def post_consensus_roots(self) -> Sequence[Root]:
         """The block, in the proposer's domain of the decided duty's slot."""
         data = self.decided
-        return [signing_root(block_of(data).root, self.domain(DOMAIN_BEACON_PROPOSER, data.duty.slot))]
+        return [signing_root(self._block_of(data).root, self.domain(DOMAIN_BEACON_PROPOSER, data.duty.slot))]
 
     def sign_decided(self, roots: Sequence[Root], slot: Slot) -> list[Signature]:  # noqa: ARG002
         """Record and sign the block."""
-        block = block_of(self.decided)
+        block = self._block_of(self.decided)
         return [self.services.signer.sign_block(self.share.share_pubkey, root, block.slot) for root in roots]
 
     def on_post_consensus_quorum(self, roots: Sequence[Root]) -> None:
@@ -97,8 +102,14 @@ class ProposerRunner(ConsensusRunner):
         """Counted from when the round begins."""
         return self.services.clock() + self.services.timings.length_of(round_)
 
+    def _block_of(self, data: ProposerConsensusData) -> DecodedBlock:
+        last = self._decoded
+        if last is None or (last.version, last.raw) != (data.version, data.data_ssz):
+            last = self._decoded = block_of(data)
+        return last
+
     def _block_to_submit(self) -> DecodedBlock:
-        decided = block_of(self.decided)
+        decided = self._block_of(self.decided)
         instance = self._running_state().instance
         full = self._full_block
         if full is None or instance is None or full.root != decided.root or not decided.blinded:
