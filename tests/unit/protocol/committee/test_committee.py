@@ -536,6 +536,15 @@ def test_a_duty_completes_when_the_validators_it_waits_for_leave() -> None:
     assert (record.outcome, record.validators, record.completed) == (Outcome.COMPLETED, 1, 1)
 
 
+def test_a_duty_ends_when_all_its_validators_leave() -> None:
+    committee = make_committee()
+    committee.handle(start(), DUE)
+    record = record_of(committee.update(committee.member, {}))
+    assert (record.outcome, record.reason, record.validators) == (Outcome.FAILED, Reason.NO_SHARES, 0)
+    assert record.detail == "all its validators left the registry"
+    assert committee.runners == {}
+
+
 def test_sync_committee_messages_are_signed_and_handed_over() -> None:
     network = CommitteeNetwork(4, validators=3)
     network.start(SLOT, sync=(2, 3))
