@@ -233,7 +233,9 @@ class DutyExecutor(ABC):
         except ProtocolError as error:
             runner = self.runners.get(where)
             if runner is not None:
-                runner.end(Outcome.FAILED, Reason.OWN_VALUE_REFUSED, str(error))
+                # Only a committee's duty begins with a value; the others begin with what the duty itself says.
+                refused = Reason.OWN_VALUE_REFUSED if isinstance(event, StartDuty) else Reason.INVALID_DUTY
+                runner.end(Outcome.FAILED, refused, str(error))
                 return
             no_share = error.code in {ErrorCode.NO_VALIDATOR_SHARES, ErrorCode.NO_BEACON_DUTIES}
             reason = Reason.NO_SHARES if no_share else Reason.INVALID_DUTY

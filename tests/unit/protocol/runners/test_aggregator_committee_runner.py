@@ -25,6 +25,7 @@ from ssv_pool.protocol.events import (
     AskBeacon,
     AskKind,
     BeaconReply,
+    DutyEnded,
     MessageReceived,
     Outcome,
     Reason,
@@ -268,6 +269,14 @@ def test_invalid_duties_are_refused_with_the_specifications_codes() -> None:
     due = StartValidatorDuty(good, 0, 0, 1)
     with pytest.raises(ProtocolError):
         committee.start_duty(due)
+
+
+def test_a_duty_of_another_slot_ends_as_invalid() -> None:
+    committee = make()(1, FakeSigner())
+    effects = committee.handle(start(replace(aggregator(1, 2), slot=SLOT + 1)), CHAIN.start_of(SLOT))
+    [record] = [effect.record for effect in effects if isinstance(effect, DutyEnded)]
+    assert (record.outcome, record.reason) == (Outcome.FAILED, Reason.INVALID_DUTY)
+    assert record.detail == f"duty of validator 1 is of slot {SLOT + 1}, expected {SLOT}"
 
 
 def test_alan_has_no_aggregator_committee() -> None:
