@@ -275,7 +275,7 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
         if judgement.verdict is Verdict.IGNORE:
             self._counters.ignored += 1
         elif judgement.verdict is Verdict.REJECT:
-            self._punish(msg_forwarder, topic)
+            self._punish(msg_forwarder, topic, blame=judgement.blames_peer)
         else:
             self.router.scorer.on_first_delivery(msg_forwarder, topic)
             if self._deliver(GossipMessage(sender, topic, data, judgement.decoded)):
@@ -325,9 +325,10 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
             return Judgement(Verdict.IGNORE)
         return result if isinstance(result, Judgement) else Judgement(result)
 
-    def _punish(self, peer: ID, topic: str) -> None:
+    def _punish(self, peer: ID, topic: str, *, blame: bool = True) -> None:
         self._counters.rejected += 1
-        self.router.scorer.on_invalid_message(peer, topic)
+        if blame:
+            self.router.scorer.on_invalid_message(peer, topic)
 
     def turn_known(self) -> None:
         """Let the memory of what peers have age by one step."""

@@ -22,3 +22,5 @@ class Judgement:
     verdict: Verdict
     decoded: object = None
     """Handed on unchanged as :attr:`GossipMessage.decoded` when the verdict is ACCEPT."""
+    blames_peer: bool = True
+    """Whether a REJECT lowers the sender's score: not when an honest peer may have judged otherwise."""

@@ -55,7 +55,7 @@ class Gossip:
         verdict = _VERDICTS[result.verdict]
         metrics.MESSAGE_VALIDATIONS.labels(verdict.value, result.rule.name.lower()).inc()
         log.debug("gossip refused", verdict=verdict.value, rule=result.rule.name.lower(), detail=result.detail)
-        return Judgement(verdict)
+        return Judgement(verdict, blames_peer=verdict is not NetworkVerdict.REJECT or result.rule.blames_peer)
 
     # RegistryView, asked for each message: the registry may have changed since the last one.
 

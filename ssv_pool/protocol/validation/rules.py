@@ -118,6 +118,28 @@ class Rule(enum.Enum):
         """What becomes of a message that breaks the rule."""
         return self.value[2]
 
+    @property
+    def blames_peer(self) -> bool:
+        """Whether the message proves that the peer which passed it on is to blame: every honest one would refuse it.
+
+        Not so where it takes the same memory or registry to see it. An operator that says two things to different peers
+        would else have honest ones refuse each other, and so would a registry that is some blocks behind.
+        """
+        return self.verdict is Verdict.REJECT and self not in _BY_OWN_VIEW
+
+
+_BY_OWN_VIEW = frozenset(
+    {
+        Rule.COMMITTEE_WITHOUT_VALIDATORS,
+        Rule.SIGNER_NOT_IN_COMMITTEE,
+        Rule.OTHER_PROPOSAL,
+        Rule.REPEATED_TYPE,
+        Rule.REPEATED_PARTIALS,
+        Rule.TOO_MANY_PARTIALS,
+    }
+)
+"""Rules that reject by what this node has seen or knows of the registry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:

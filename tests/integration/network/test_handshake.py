@@ -220,6 +220,21 @@ async def test_a_peer_on_the_graylist_is_not_read_and_not_let_in_again():
 
 
 @in_trio
+async def test_a_rejection_that_proves_nothing_costs_nothing():
+    from ssv_pool.network import Judgement, Verdict
+
+    net = network(validate=lambda *_: Judgement(Verdict.REJECT, blames_peer=False))
+    await net.subscribe(TOPIC)
+    async with running(net) as address, stranger(address) as peer:
+        await peer.subscribe()
+        for number in range(30):
+            await peer.publish(b"%d" % number)
+        await until(lambda: net.counters.rejected == 30)
+        assert net._scores.score(peer.peer_id) >= 0
+        assert net.counters.graylisted == 0
+
+
+@in_trio
 async def test_one_invalid_message_costs_the_place_in_the_mesh_only():
     from ssv_pool.network import Verdict
 

@@ -422,6 +422,19 @@ def test_verdicts_follow_the_rule():
     assert Refused(Rule.EMPTY, "").verdict is Verdict.REJECT
 
 
+def test_what_depends_on_this_nodes_view_is_not_held_against_the_peer():
+    spared = {rule.label for rule in Rule if rule.verdict is Verdict.REJECT and not rule.blames_peer}
+    assert spared == {
+        "committee_without_validators",
+        "signer_not_in_committee",
+        "other_proposal",
+        "repeated_type",
+        "repeated_partials",
+        "too_many_partials",
+    }
+    assert not any(rule.blames_peer for rule in Rule if rule.verdict is Verdict.IGNORE)
+
+
 def test_a_committee_without_validators(gossip):
     gossip.view.committees[COMMITTEE] = CommitteeView(OPERATORS, 0, in_sync_committee=False)
     assert gossip.send(PREPARE) == Refused(
