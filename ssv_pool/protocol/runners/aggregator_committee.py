@@ -207,7 +207,7 @@ class AggregatorCommitteeRunner(Runner):
         """Rebuild what can be, and hand it over; finish when nothing is missing."""
         state = self._running_state()
         items = self._decided_items(state.decided_value)
-        # Later ones of a root are the ones that count, and aggregates come before contributions.
+        # Aggregates are searched before contributions, each in the decided order: the first of a root counts.
         by_root = {item.root: item for item in reversed(items)}
         due = {
             Pair(item.index, item.root): item
