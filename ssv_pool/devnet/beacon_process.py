@@ -33,13 +33,13 @@ class BeaconProcess:
             self.process.wait()
 
 
-def start_beacon(config: DevnetConfig, folder: Path, genesis_time: float) -> BeaconProcess:
+def start_beacon(config: DevnetConfig, folder: Path, genesis_time: float, port: int) -> BeaconProcess:
     """Start it and wait until it answers. Raises UnavailableError."""
     record, log = folder / "attestations.jsonl", folder / "beacon.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             (
-                *(sys.executable, "-m", "ssv_pool.devnet.beacon", "--port", "0"),
+                *(sys.executable, "-m", "ssv_pool.devnet.beacon", "--port", str(port)),
                 *("--genesis-time", str(int(genesis_time)), "--slot-ms", str(config.slot_seconds * 1000)),
                 *("--validators", str(CHAIN_VALIDATORS), "--external", f"0-{config.validators - 1}"),
                 *("--record", str(record)),

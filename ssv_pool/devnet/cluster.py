@@ -52,6 +52,11 @@ class OperatorFiles:
         return self.folder / "operator.log"
 
     @property
+    def health_url(self) -> str:
+        """The node API's health page."""
+        return f"http://127.0.0.1:{self.api_port}/v1/node/health"
+
+    @property
     def status_url(self) -> str:
         """The node API's status page."""
         return f"http://127.0.0.1:{self.api_port}/v1/node/status"
@@ -77,7 +82,7 @@ def make_operators(
 ) -> list[OperatorFiles]:
     """Make every operator's key files and register its public key on the chain by a transaction."""
     progress("operators: making keys")
-    with _free_ports(3 * config.operators) as ports:
+    with free_ports(3 * config.operators) as ports:
         drafts = [_make_operator(folder / f"operator-{number + 1}", ports) for number in range(config.operators)]
     progress("operators: registering on the chain")
     ids = registry.contract.register_operators(registry.owner, [public_key for _, public_key, *_ in drafts])
@@ -144,7 +149,7 @@ def _make_operator(folder: Path, ports: Iterator[int]) -> tuple[Path, str, int, 
 
 
 @contextlib.contextmanager
-def _free_ports(count: int) -> Iterator[Iterator[int]]:
+def free_ports(count: int) -> Iterator[Iterator[int]]:
     """``count`` different free ports, held until all are taken so that none is given out twice."""
     with contextlib.ExitStack() as stack:
         held = []

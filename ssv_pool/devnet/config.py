@@ -79,8 +79,3 @@ class DevnetConfig:
     def last_epoch(self) -> int:
         """The last epoch whose duties count."""
         return self.epochs
-
-    @property
-    def genesis_delay(self) -> int:
-        """Seconds from the beacon node's start to genesis: time for the operators to come up on two cores."""
-        return 14 + 5 * self.operators

@@ -18,6 +18,7 @@ from ssv_pool.devnet.anvil import Anvil
 from ssv_pool.devnet.beacon_process import start_beacon
 from ssv_pool.devnet.cluster import (
     deploy_registry,
+    free_ports,
     make_operators,
     register_validators,
     write_configurations,
@@ -26,12 +27,16 @@ from ssv_pool.devnet.config import SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.live import POLL_SECONDS, LiveView
 from ssv_pool.devnet.outcome import collect, print_summary, write_report
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
+from ssv_pool.devnet.readiness import wait_until_up
 from ssv_pool.devnet.schedule import plan_outages
 from ssv_pool.devnet.state import Run
 from ssv_pool.errors import UnavailableError
 
 ANVIL_BLOCK_SECONDS = 1.0
 """The execution chain's block time: registrations pass the follow distance in seconds."""
+
+GENESIS_DELAY = 12
+"""Seconds from the beacon node's start to genesis: time for the operators to notice it and to plan their duties."""
 
 EXTRA_SLOTS = 3
 """Slots after the last epoch in which its late attestations may still be included."""
@@ -69,15 +74,18 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
         registry = deploy_registry(anvil.url)
         files = make_operators(config, folder, registry, status.update)
         register_validators(config, registry, files, status.update)
-        status.update("starting the beacon node")
-        genesis_time = float(int(time.time()) + config.genesis_delay)
-        beacon = start_beacon(config, folder, genesis_time)
-        stack.callback(beacon.stop)
-        write_configurations(config, files, registry, anvil.url, beacon.url)
+        with free_ports(1) as ports:
+            beacon_port = next(ports)
+        write_configurations(config, files, registry, anvil.url, f"http://127.0.0.1:{beacon_port}")
         operators = [OperatorProcess(item.operator_id, item.config, item.log) for item in files]
         stack.callback(stop_all, operators)
         for operator in operators:
             operator.start()
+        wait_until_up(operators, files, status.update)
+        status.update("starting the beacon node")
+        genesis_time = float(int(time.time()) + GENESIS_DELAY)
+        beacon = start_beacon(config, folder, genesis_time, beacon_port)
+        stack.callback(beacon.stop)
     outages = plan_outages(config, [item.operator_id for item in files])
     return Run(config, files, operators, outages, beacon, genesis_time, started, config.last_epoch, [])
 
