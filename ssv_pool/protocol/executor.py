@@ -345,7 +345,7 @@ class DutyExecutor(ABC):
             raise ProtocolError("the message has no data")
         if inner.msg_type == MsgType.CONSENSUS:
             content = ProcessingMessage.from_signed(message)
-            content.content.validate()
+            content.validate()
             return Delivery((role, content.content.height), message, content)
         if inner.msg_type == MsgType.PARTIAL_SIGNATURE:
             partials = self._decode_partials(message)

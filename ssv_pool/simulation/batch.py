@@ -90,16 +90,18 @@ def run_chunk(chunk: Chunk) -> Summary:
     settings, seeds = chunk
     summary = Summary(settings)
     started = time.process_time()
-    # Reference cycles of a run live as long as the chunk: looking for them in between is what costs.
+    # Reference cycles of a run live as long as the chunk, and what was there before is not searched for any.
     collecting = gc.isenabled()
     gc.disable()
+    gc.freeze()
     try:
         for seed in seeds:
             summary.add(run_seed(settings, seed))
     finally:
+        gc.collect()
+        gc.unfreeze()
         if collecting:
             gc.enable()
-        gc.collect()
     summary.cpu_seconds = time.process_time() - started
     return summary
 

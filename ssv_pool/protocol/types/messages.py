@@ -258,10 +258,14 @@ class QBFTMessage:
                 raw[second:third],
                 MAX_SIGNERS,
                 MAX_ROUND_CHANGE_JUSTIFICATION_BYTES,
-            ),
+            )
+            if second < third
+            else (),
             ssz.decode_byte_lists(
                 "QBFTMessage.prepare_justification", raw[third:], MAX_SIGNERS, MAX_PREPARE_JUSTIFICATION_BYTES
-            ),
+            )
+            if third < len(raw)
+            else (),
         )
 
     def decoded_round_changes(self) -> tuple[SignedSSVMessage, ...]:
@@ -279,8 +283,9 @@ class QBFTMessage:
                 f"QBFT identifier is {len(self.identifier)} bytes long, expected {MESSAGE_ID_BYTES}",
                 ErrorCode.MESSAGE_IDENTIFIER_INVALID,
             )
-        self.decoded_round_changes()
-        self.decoded_prepares()
+        if self.round_change_justification or self.prepare_justification:
+            self.decoded_round_changes()
+            self.decoded_prepares()
         if self.msg_type not in _QBFT_TYPES:
             raise ProtocolError(
                 f"QBFT message type is {self.msg_type}, expected 0 to 3", ErrorCode.MESSAGE_TYPE_INVALID
