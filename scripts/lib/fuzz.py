@@ -25,7 +25,7 @@ from ssv_pool.messaging.commands import COMMANDS, JOURNAL, SUBMISSIONS
 from ssv_pool.protocol import types as t
 from ssv_pool.protocol.committee import Committee
 from ssv_pool.protocol.events import MessageReceived, StartDuty
-from ssv_pool.protocol.forks import ForkSchedule, alan_fork
+from ssv_pool.protocol.forks import ForkSchedule, ProtocolFork, alan_fork, boole_fork
 from ssv_pool.protocol.types import attestations, blocks, contributions, schema
 from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeConsensusData, AssignedAggregator
 from ssv_pool.protocol.types.consensus_data import ProposerConsensusData
@@ -229,6 +229,11 @@ def resigned(raw: bytes) -> t.SignedSSVMessage | None:
         message = t.SignedSSVMessage.decode(raw)
     except ProtocolError:
         return None
+    return sign_again(message)
+
+
+def sign_again(message: t.SignedSSVMessage) -> t.SignedSSVMessage:
+    """The message with its signers' signatures."""
     encoded = message.ssv_message.encode()
     signatures = tuple(
         standins.operator_signature(standins.operator_key(signer % 20), encoded) for signer in message.operator_ids
@@ -236,22 +241,54 @@ def resigned(raw: bytes) -> t.SignedSSVMessage | None:
     return replace(message, signatures=signatures)
 
 
-def gossip_target() -> Target:
-    """The gossip validator, with messages as they are and signed again."""
-    fork = alan_fork(standins.DOMAIN)
+def inside(rng: Random, messages: tuple[t.SignedSSVMessage, ...]) -> t.SignedSSVMessage:
+    """A message changed in its content only, or not at all; its value fits its root again, and its signatures fit."""
+    message = messages[int(rng.random() * len(messages))]
+    inner = message.ssv_message
+    data = mutate(rng, (inner.data,)) if rng.random() < 0.8 else inner.data
+    if message.full_data and rng.random() < 0.5:
+        message = replace(message, full_data=mutate(rng, (message.full_data,)))
+        try:
+            content = t.QBFTMessage.decode(data)
+        except ProtocolError:
+            pass
+        else:
+            data = replace(content, root=t.Root(sha256(message.full_data).digest())).encode()
+    return sign_again(replace(message, ssv_message=replace(inner, data=data)))
+
+
+def slot_of(message: t.SignedSSVMessage) -> int:
+    """The slot a message says it is of; 0 where it does not decode."""
+    try:
+        if message.ssv_message.msg_type == t.MsgType.CONSENSUS:
+            return t.QBFTMessage.decode(message.ssv_message.data).height
+        return t.PartialSignatureMessages.decode(message.ssv_message.data).slot
+    except ProtocolError:
+        return 0
+
+
+def gossip_target(fork: ProtocolFork) -> Target:
+    """The gossip validator, with bytes changed anywhere, the same signed again, and messages changed inside."""
     validator = Validator(View(), fork, plans.CHAIN, standins.StandInKeys(1))
     topic = fork.topic(standins.make_member(4, 1).operator_ids)
-    start = plans.CHAIN.start_of(plans.CHAIN.first_slot(plans.FIRST_EPOCH))
+    rng = Random(7)
     counter = [0]
 
     def feed(raw: bytes) -> None:
         counter[0] += 1
         number = counter[0]
-        if number % 2 and (message := resigned(raw)) is not None:
+        message = None
+        if number % 4 == 1:
+            message = resigned(raw)
+        elif number % 2 == 0:
+            message = inside(rng, traffic())
+        now = plans.CHAIN.start_of(plans.CHAIN.first_slot(plans.FIRST_EPOCH)) + rng.random() * 800
+        if message is not None:
             raw = message.encode()
-        # Time passes slowly, so that the memory of what was seen turns over.
-        now = start + number * 0.004
-        validator.validate(b"peer %d" % (number % 50), topic if number % 97 else "elsewhere", raw, now % 2000 + start)
+            if 0 < (slot := slot_of(message)) < 100_000:
+                now = plans.CHAIN.start_of(slot) + 4 + rng.random() ** 4 * 420
+        peer = b"peer %d" % int(rng.random() * 3000)
+        validator.validate(peer, topic if number % 97 else "elsewhere", raw, now)
 
     return Target(tuple(message.encode() for message in traffic()), feed)
 
@@ -259,6 +296,7 @@ def gossip_target() -> Target:
 def core_target() -> Target:
     """The committee's core, in the middle of duties, with messages that passed the check of the signatures."""
     counter = [0]
+    rng = Random(8)
     state: list[Committee] = []
     slots = sorted({t.QBFTMessage.decode(m.ssv_message.data).height for m in traffic() if not m.ssv_message.msg_type})
 
@@ -284,7 +322,7 @@ def core_target() -> Target:
         if counter[0] % 200 == 0:
             renew()
         counter[0] += 1
-        message = resigned(raw)
+        message = resigned(raw) if counter[0] % 3 else inside(rng, traffic())
         if message is None:
             return
         now = plans.CHAIN.attestation_due(slots[counter[0] % len(slots)]) + 1
@@ -352,7 +390,8 @@ def targets() -> dict[str, Callable[[], Target]]:
         "commands": lambda: command_target(COMMANDS.decode),
         "submissions": lambda: command_target(SUBMISSIONS.decode),
         "journal": lambda: command_target(JOURNAL.decode),
-        "gossip validator": gossip_target,
+        "gossip validator": lambda: gossip_target(alan_fork(standins.DOMAIN)),
+        "gossip validator of Boole": lambda: gossip_target(boole_fork(standins.DOMAIN, "simulation", 32)),
         "committee core": core_target,
     }
     for version in (4, 5, 6, 7):

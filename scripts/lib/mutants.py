@@ -30,7 +30,7 @@ UNIT_QBFT = "test tests/unit/protocol/qbft"
 UNIT_COMMITTEE = "test tests/unit/protocol/committee"
 UNIT_RUNNERS = "test tests/unit/protocol/runners"
 UNIT_VALIDATION = "test tests/unit/protocol/validation"
-UNIT_TYPES = "test tests/unit/protocol/types"
+UNIT_TYPES = "test tests/unit/protocol/types/test_codec_refusals.py tests/unit/protocol/types/test_validate.py"
 UNIT_FORKS = "test tests/unit/protocol/test_forks.py"
 UNIT_SLASHING = "test tests/unit/signer/test_slashing.py"
 UNIT_CRYPTO = "test tests/unit/crypto/test_threshold.py"
@@ -594,7 +594,8 @@ def work(folder: str, mutants: list[Mutant]) -> list[Verdict]:
 
 def show(verdict: Verdict) -> None:
     """Print one line of the table."""
-    state = verdict.killer or (f"NOT MADE: {verdict.problem}" if verdict.problem else "SURVIVED")
+    killer = verdict.killer.replace("test tests/", "").split(" tests/")[0]
+    state = killer or (f"NOT MADE: {verdict.problem}" if verdict.problem else "SURVIVED")
     file = verdict.mutant.path.removeprefix("ssv_pool/")
     print(f"{verdict.mutant.name:<62} {file:<36} {state:<42} {verdict.seconds:6.1f} s", flush=True)
 
