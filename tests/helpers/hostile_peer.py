@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import trio
 
-from ssv_pool.network import Network, NetworkSettings, PeerAddress, Verdict
+from ssv_pool.network import Introduction, Network, NetworkSettings, PeerAddress, Verdict
 from ssv_pool.network.frames import encode_varint
 from ssv_pool.network.identity import new_identity
 from ssv_pool.network.topics import MAX_MESSAGE_SIZE
+from ssv_pool.networks import network_named
 
 KEPT = 500
 """Genuine messages that are kept to be sent again."""
@@ -22,7 +23,9 @@ class HostilePeer:
     def __init__(self, addresses: Sequence[str], topic: str) -> None:
         identity = new_identity()
         peers = tuple(map(PeerAddress.parse, addresses))
-        settings = NetworkSettings(identity, host="127.0.0.1", port=0, peers=peers)
+        # It introduces itself as an honest peer of the network would: else it would not be listened to at all.
+        introduction = Introduction(lambda: f"0x{network_named('devnet').domain_type.hex()}", "hostile/1")
+        settings = NetworkSettings(identity, host="127.0.0.1", port=0, peers=peers, introduction=introduction)
         self.network = Network(settings, lambda _sender, _topic, _data: Verdict.ACCEPT)
         self._topic = topic
         self._publisher = identity.peer_id_bytes
