@@ -246,7 +246,11 @@ class CommitteePubsub(Pubsub):  # type: ignore[misc,unused-ignore]
             self.handle_subscription(peer, subscription)
         turn_ends = time.perf_counter() + TIME_SLICE
         for msg in rpc.publish:
+            rejected = self._counters.rejected
             await self.push_msg(peer, msg, sender)
+            if self._counters.rejected != rejected and self.router.scorer.is_graylisted(peer):
+                self._counters.graylisted += 1
+                return
             if time.perf_counter() >= turn_ends:
                 await trio.lowlevel.checkpoint()
                 turn_ends = time.perf_counter() + TIME_SLICE

@@ -193,7 +193,7 @@ class Counters:
     handshakes_refused: int = 0
     """Handshakes after which the peer was disconnected."""
     graylisted: int = 0
-    """Frames not read because their peer's score is too low."""
+    """Frames not read, or not read to their end, because their peer's score is too low."""
     refused_streams: int = 0
     """Streams refused because the peer had too many open."""
     bytes_in: int = 0

@@ -6,6 +6,7 @@ import pytest
 import trio
 from hosts import TOPIC, in_mesh, in_trio, network, running, stranger, until
 from libp2p.peer.id import ID
+from libp2p.pubsub.pb import rpc_pb2
 from multiaddr import Multiaddr
 
 from ssv_pool.network import alan_topic, handshake
@@ -217,6 +218,19 @@ async def test_a_peer_on_the_graylist_is_not_read_and_not_let_in_again():
         await net._session._handshakes._check(net._session.host.get_network().get_connections(bad.peer_id)[0])
         await until(lambda: bad.cut_off)
     assert net.counters.handshakes_refused == 1
+
+
+@in_trio
+async def test_the_rest_of_a_frame_is_not_read_either():
+    from ssv_pool.network import Verdict
+
+    net = network(validate=lambda *_: Verdict.REJECT)
+    await net.subscribe(TOPIC)
+    async with running(net) as address, stranger(address) as bad:
+        fields = {"topicIDs": [TOPIC], "from_id": bad.peer_id.to_bytes(), "seqno": bytes(8)}
+        await bad.send(rpc_pb2.RPC(publish=[rpc_pb2.Message(data=b"%d" % n, **fields) for n in range(500)]))
+        await until(lambda: net.counters.graylisted)
+        assert net.counters.rejected == 20
 
 
 @in_trio
