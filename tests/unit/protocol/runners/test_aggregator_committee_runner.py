@@ -44,9 +44,9 @@ from ssv_pool.protocol.types.contributions import Contribution, Contributions, S
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.partial import PartialSignatureMessages
-from ssv_pool.protocol.types.primitives import DomainType, Epoch, Signature, Slot, ValidatorIndex
-from ssv_pool.protocol.types.roles import BeaconRole, MsgType, RunnerRole
+from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
+from ssv_pool.protocol.types.primitives import DomainType, Epoch, OperatorId, Signature, Slot, ValidatorIndex
+from ssv_pool.protocol.types.roles import BeaconRole, MsgType, PartialSignatureType, RunnerRole
 
 SLOT = Slot(40)
 IDS = (1, 2, 3, 4)
@@ -339,3 +339,29 @@ def test_proofs_before_the_own_duty_are_kept() -> None:
     effects = committee.handle(start(aggregator(1, 2)), now)
     effects += committee.handle(BeaconReply("nothing"), now)
     assert any(isinstance(effect, AskBeacon) for effect in effects)
+
+
+def test_when_everyone_was_heard_and_nothing_has_a_quorum_the_duty_is_over() -> None:
+    committee = make()(1, FakeSigner())
+    committee.start_duty(start(aggregator(1, 2)))
+    [runner] = committee.runners.values()
+    assert runner.state is not None
+    for number in IDS:
+        assert not runner.state.finished
+        item = PartialSignatureMessage(
+            Signature(bytes(96)), root(f"root {number}"), OperatorId(number), ValidatorIndex(1)
+        )
+        runner.process_pre_consensus(PartialSignatureMessages(PartialSignatureType.AGGREGATOR_COMMITTEE, SLOT, (item,)))
+    assert runner.state.finished
+
+
+def test_what_was_submitted_is_not_submitted_again() -> None:
+    network = ExecutorNetwork(make(OddProofs({2})), beacon)
+    network.start(start(aggregator(1, 2), aggregator(2, 3)))
+    network.run(until=CHAIN.start_of(SLOT + 1))
+    operator = network.operators[0]
+    assert submitted(operator) == ([(1, 2)], [])
+    [runner] = operator.executor.runners.values()
+    assert runner.state is not None
+    runner.on_post_consensus_quorum(list(runner.state.post_consensus.signatures[ValidatorIndex(1)]))
+    assert operator.executor._outbox.take() == []

@@ -413,3 +413,15 @@ def test_the_roles_have_the_runners_of_their_fork() -> None:
         RunnerRole.VALIDATOR_REGISTRATION,
         RunnerRole.VOLUNTARY_EXIT,
     ]
+
+
+def test_a_decided_duty_may_be_one_epoch_ahead() -> None:
+    validator = make()(1, FakeSigner())
+    validator._now = CHAIN.start_of(0)
+    item = duty(BeaconRole.PROPOSER).duty
+    runner = validator.make_runner(RunnerRole.PROPOSER, item)
+    assert isinstance(runner, ProposerRunner)
+    runner.check_duty(replace(item, slot=Slot(63)))
+    with pytest.raises(ProtocolError) as caught:
+        runner.check_duty(replace(item, slot=Slot(64)))
+    assert caught.value.code == ErrorCode.DUTY_EPOCH_TOO_FAR_FUTURE
