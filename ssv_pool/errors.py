@@ -25,6 +25,6 @@ class KeyFileError(SsvPoolError):
 
 
 class UnavailableError(SsvPoolError):
-    """A server this process depends on cannot be reached or is not ready (beacon node, execution node, broker, port)."""
+    """What this process depends on cannot be reached or is not ready: a beacon or execution node, a broker, a port."""
 
     exit_code = 4

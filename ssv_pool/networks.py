@@ -18,6 +18,11 @@ class SsvNetwork:
     first_block: int
     """Execution block of the contract's deployment: registry sync starts here."""
 
+    @property
+    def boole_domain_type(self) -> DomainType:
+        """Domain type of messages from the Boole fork on: the fork counter, the last byte, is one higher."""
+        return DomainType(self.domain_type[:3] + bytes([self.domain_type[3] + 1]))
+
 
 def _network(name: str, domain: str, contract: str | None, first_block: int) -> SsvNetwork:
     return SsvNetwork(name, DomainType(bytes.fromhex(domain)), contract, first_block)

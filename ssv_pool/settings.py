@@ -123,6 +123,9 @@ class Settings(_Section):
     """Folder of this operator's databases, sockets and network key; made with mode 0700."""
     instance: str = Field(default="ssv", pattern="^[a-z0-9][a-z0-9_-]{0,31}$")
     """Prefix of this operator's keys on the broker, so that one server can serve several operators."""
+    boole_epoch: int | None = Field(default=None, ge=0, lt=2**64)
+    """First epoch of the SSV network's next protocol version, Boole; never when left out. All operators of a committee
+    must agree on it."""
     operator: OperatorSettings
     beacon: BeaconSettings = BeaconSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -193,6 +196,7 @@ ENVIRONMENT: dict[str, str] = {
     "NETWORK": "network",
     "DATA_DIR": "data_dir",
     "INSTANCE": "instance",
+    "BOOLE_EPOCH": "boole_epoch",
     "PRIVATE_KEY_FILE": "operator.private_key_file",
     "PASSWORD_FILE": "operator.password_file",
     "BEACON_NODE_ADDR": "beacon.nodes",

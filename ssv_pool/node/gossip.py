@@ -35,6 +35,11 @@ class Gossip:
         self.duties = DutyBook()
         """Who proposes and who is in the sync committee, told by whoever fetches these duties."""
 
+    def follow(self, forks: ForkSchedule) -> None:
+        """Judge by these forks from the next `update` on."""
+        self._forks = forks
+        self._chain = None
+
     def update(self, registry: RegistryState, chain: BeaconChain) -> None:
         """Judge by this registry and chain from now on. What was seen before is kept."""
         self._registry = registry

@@ -29,6 +29,7 @@ from ssv_pool.network import GossipMessage, Introduction, Network, NetworkError,
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.network.settings import PeerAddress
 from ssv_pool.node.dispatcher import Dispatcher, Ports
+from ssv_pool.node.forks import fork_schedule, known_topics
 from ssv_pool.node.gossip import Gossip, accepted_of, slot_of
 from ssv_pool.node.outbox import Outbox
 from ssv_pool.node.registry import OwnCommittee, RegistryReader, RegistryState
@@ -40,7 +41,6 @@ from ssv_pool.observability.logs import configure_logging, logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.committee import Committee
 from ssv_pool.protocol.events import DutyRecord, MessageReceived, StartDuty, SubmitAttestations
-from ssv_pool.protocol.forks import ForkSchedule, alan_fork
 from ssv_pool.protocol.types.duties import CommitteeDuty
 from ssv_pool.protocol.types.ids import committee_of
 from ssv_pool.protocol.types.messages import SignedSSVMessage
@@ -57,6 +57,9 @@ PARTS = ("p2p", "beacon_node", "execution_node", "event_syncer", "broker", "stor
 
 WORKER_PARTS = ("beacon_node", "execution_node", "event_syncer")
 """Those of them that workers look after."""
+
+MAINNET_SLOTS_PER_EPOCH = 32
+"""SLOTS_PER_EPOCH of the mainnet preset."""
 
 POLL_SECONDS = 1.0
 """Pause between two looks at the store's version; a command makes it look at once."""
@@ -153,7 +156,8 @@ class Node:
         """Configured peers as they last were; the status page is made on another thread."""
         self._keyring = keyring
         self._protection = protection
-        self._forks = ForkSchedule(alan_fork(settings.ssv_network.domain_type))
+        # Until the chain is known nothing is judged or sent: its own slots per epoch come with it.
+        self._forks = fork_schedule(settings, slots_per_epoch=MAINNET_SLOTS_PER_EPOCH)
         self._signer = LocalSigner(protection)
         self._threshold = BlsThreshold()
         self._reader = RegistryReader(database, keyring, self._signer, protection, settings.ssv_network.domain_type)
@@ -164,6 +168,7 @@ class Node:
                 host=settings.p2p.host,
                 port=settings.p2p.tcp_port,
                 peers=tuple(PeerAddress.parse(text) for text in settings.p2p.peers),
+                known_topics=known_topics(settings),
                 introduction=Introduction(self._network_id, f"ssv-pool/{__version__}"),
             ),
             self._gossip.judge,
@@ -358,6 +363,8 @@ class Node:
             await trio.to_thread.run_sync(self._protection.bind, chain.genesis_validators_root)
             log.info("beacon chain known", genesis_time=chain.genesis_time, fork=chain.forks[-1].name)
             self.chain = chain
+            self._forks = fork_schedule(self.settings, chain.slots_per_epoch)
+            self._gossip.follow(self._forks)
         view = await trio.to_thread.run_sync(self._reader.load, chain, time.time())
         await self._apply(view, chain)
 

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
 from ssv_pool.network import Counters, NetworkError, PeerStatus
+from ssv_pool.networks import network_named
 from ssv_pool.node.gossip import Gossip
 from ssv_pool.node.process import PARTS, SILENT_SECONDS, WORKER_PARTS, Node, _only_ours
 from ssv_pool.node.registry import OwnCommittee, RegistryState
@@ -117,7 +118,9 @@ def bare_node(**parts: Any) -> Any:
     made = object.__new__(Node)
     reader = FakeReader()
     values: dict[str, Any] = {
-        "settings": SimpleNamespace(registry=SimpleNamespace(poll_seconds=12.0)),
+        "settings": SimpleNamespace(
+            registry=SimpleNamespace(poll_seconds=12.0), ssv_network=network_named("devnet"), boole_epoch=None
+        ),
         "health": Health(PARTS),
         "view": RegistryState(),
         "chain": None,
