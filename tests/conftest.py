@@ -20,3 +20,4 @@ def live(tmp_path_factory):
 
     with LiveNetwork(Path(tmp_path_factory.mktemp("live"))) as network:
         yield network
+        assert network.cluster.offences() == [], "whatever happened, nobody signed anything slashable"

@@ -90,4 +90,4 @@ def test_malformed_events(live):
         assert not {keys[0], keys[1], keys[2]} & known
         assert foreign_key in known, "it stays its first owner's"
     assert all(operator.healthy() for operator in live.operators), live.cluster.healths()
-    live.cluster.wait_attesting()
+    live.cluster.wait_attesting(1)

@@ -56,8 +56,9 @@ async def attack(peer, cluster):
     async with peer.running():
         await peer.heard(20)
         await peer.oversized_frame()
-        await peer.connected()
+        met = oversized_met(cluster)
         peer.oversized_message()
+        await trio.to_thread.run_sync(until, lambda: oversized_met(cluster) > met)
         # While it is still listened to: twenty invalid messages, and nothing more of it is read.
         peer.signed_and_nameless()
         peer.replay()
@@ -70,6 +71,11 @@ async def attack(peer, cluster):
                 peer.signed_and_nameless()
                 with trio.move_on_after(ROUND_SECONDS):
                     await done.wait()
+
+
+def oversized_met(cluster):
+    """How many messages of a forbidden size or form the operators dropped so far."""
+    return sum(operator.metric("ssv_p2p_gossip_events_count", event="malformed") for operator in cluster.operators)
 
 
 def counters(operator):

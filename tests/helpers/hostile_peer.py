@@ -100,12 +100,18 @@ class HostilePeer:
         next(iter(self._router.outboxes.values())).push_message(raw)
 
     async def oversized_frame(self) -> None:
-        """To every peer a frame that says it has 2 GiB; they end the connection."""
-        for peer in list(self._router.outboxes):
+        """To every peer a frame that says it has 2 GiB; they end the connection, and it is made anew."""
+        counters, peers = self.network.counters, list(self._router.outboxes)
+        cut_off = counters.disconnects + len(peers)
+        for peer in peers:
             stream = self._session.pubsub.peers.get(peer)
             if stream is not None:
                 with contextlib.suppress(Exception):  # the peer is allowed to be gone before all is sent
                     await stream.write(encode_varint(2**31) + b"x" * 1000)
+        with trio.fail_after(60):
+            while counters.disconnects < cut_off:  # noqa: ASYNC110 - it tells of no changes
+                await trio.sleep(0.05)
+        await self.connected()
 
     async def _listen(self) -> None:
         async for message in self.network.messages:

@@ -35,6 +35,7 @@ from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConf
 from ssv_pool.devnet.inclusion import ChainReader, Inclusion, count_inclusion
 from ssv_pool.devnet.interop import interop_secret_key
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
+from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_of_record
 from ssv_pool.pool.keyshares import ShareOperator, split_key
 from ssv_pool.registry.contract import Registration
 
@@ -360,6 +361,8 @@ class LiveCluster:
     def start(self) -> None:
         """Start the operators, then the beacon node; return when all operators are healthy."""
         try:
+            # First in, last out: operators that end find their beacon node still there.
+            self._stack.callback(lambda: _end(self.beacon) if self.beacon is not None else None)
             usual = []
             for operator in self.operators:
                 if isinstance(operator, SplitOperator):
@@ -393,7 +396,6 @@ class LiveCluster:
                 stdout=log,
                 stderr=log,
             )
-        self._stack.callback(_end, self.beacon)
         until(self._beacon_answers, START_SECONDS, "the beacon node answers")
 
     # Watching
@@ -447,6 +449,10 @@ class LiveCluster:
             return next((e for e in range(first, last + 1) if self.epoch_inclusion(e).rate == 1.0), None)
 
         return until(perfect, seconds, lambda: f"an epoch from {first} on with all votes; ill: {self.healths()}")
+
+    def offences(self) -> list[Offence]:
+        """Slashable votes among all that the beacon node was ever sent."""
+        return find_offences(votes_of_record(self.record))
 
     def _included_from(self, first: int, validators: Sequence[int]) -> int:
         last = self.slot()

@@ -36,6 +36,8 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
                 topic, data = event
                 text = json.dumps(data, separators=(",", ":"))
                 await response.write(f"event: {topic}\ndata: {text}\n\n".encode())
+        except ConnectionResetError:
+            pass  # the client hung up: how a stream of events always ends
         finally:
             node.events.unsubscribe(subscription)
         return response
