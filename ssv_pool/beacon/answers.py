@@ -4,11 +4,11 @@ Numbers are decimal texts, bytes are 0x hex. Anything else is an AnswerError tha
 was expected.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ssv_pool import bounded_json
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import SignedAttestation
 from ssv_pool.protocol.types.beacon import AttestationData, Checkpoint
@@ -263,7 +263,7 @@ def fork_is_at_least(name: str, fork: str) -> bool:
 def error_text(raw: bytes) -> str:
     """The words of a node's error answer."""
     try:
-        body = json.loads(raw)
+        body = bounded_json.loads(raw)
     except ValueError:
         return raw[:400].decode(errors="replace")
     message = body.get("message") if isinstance(body, dict) else None

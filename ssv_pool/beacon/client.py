@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ssv_pool import bounded_json
 from ssv_pool.beacon import answers
 from ssv_pool.beacon.answers import AnswerError, AttesterDuties, BeaconValidator, Refusal, SyncStatus
 from ssv_pool.beacon.errors import BeaconError
@@ -219,7 +220,7 @@ def _read(client: httpx.Client, request: _Request, read: Callable[[Any], _Answer
     if response.status_code != 200:
         raise BeaconError(request.endpoint, response.status_code, answers.error_text(response.content))
     try:
-        return read(json.loads(response.content))
+        return read(bounded_json.loads(response.content))
     except (ValueError, AnswerError) as error:
         raise BeaconError(request.endpoint, 200, f"bad answer: {error}") from None
 
@@ -229,7 +230,7 @@ def _post_batch(client: httpx.Client, request: _Request) -> list[Refusal]:
     if response.is_success:
         return []
     try:
-        refusals = answers.refusals(json.loads(response.content))
+        refusals = answers.refusals(bounded_json.loads(response.content))
     except ValueError:
         refusals = []
     if not refusals:
@@ -258,7 +259,7 @@ def _send(client: httpx.Client, request: _Request) -> httpx.Response:
 
 def _event(endpoint: str, topic: str, text: str) -> BeaconEvent:
     try:
-        data = json.loads(text)
+        data = bounded_json.loads(text)
     except ValueError:
         data = None
     if not isinstance(data, dict):

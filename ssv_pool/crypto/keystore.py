@@ -8,7 +8,6 @@ derivation's parameters are bounded, so that no file can make us burn gigabytes 
 import hashlib
 import hmac
 import json
-import re
 import secrets
 import unicodedata
 import uuid
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES128
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from ssv_pool import bounded_json
 from ssv_pool.crypto import bls
 from ssv_pool.crypto.files import read_file
 from ssv_pool.errors import KeyFileError
@@ -40,9 +40,6 @@ _LARGEST_SCRYPT_MEMORY = 1024 * 1024 * 1024
 _LARGEST_SCRYPT_PARALLELISM = 16
 _LARGEST_PBKDF2_ROUNDS = 50_000_000
 _SHORTEST_KEY = 32
-_DEEPEST_JSON = 32
-"""Levels of nesting; our files have six."""
-_STRING_OR_BRACKET = re.compile(rb'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)
 
 
 class WrongPasswordError(KeyFileError):
@@ -108,8 +105,7 @@ def load_json(path: Path) -> Any:
     """The JSON value in a file, not null. Raises KeyFileError."""
     raw = read_file(path)
     try:
-        # The parser recurses in C, and libraries raise Python's recursion limit beyond what the stack bears.
-        content = None if _nested_too_deep(raw) else json.loads(raw)
+        content = bounded_json.loads(raw)
     except ValueError:
         content = None
     if content is None:
@@ -174,16 +170,6 @@ def validator_keystore_json(
         "version": 4,
     }
     return json.dumps(content, indent=2).encode() + b"\n"
-
-
-def _nested_too_deep(raw: bytes) -> bool:
-    depth = 0
-    for token in _STRING_OR_BRACKET.finditer(raw):
-        first = token[0][:1]
-        depth += (first in b"[{") - (first in b"]}")
-        if depth > _DEEPEST_JSON:
-            return True
-    return False
 
 
 def _module(crypto: Mapping[str, Any], name: str) -> Mapping[str, Any]:

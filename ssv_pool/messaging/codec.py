@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from ssv_pool import bounded_json
 from ssv_pool.errors import SsvPoolError
 from ssv_pool.protocol.types import primitives
 
@@ -65,8 +66,8 @@ class Codec:
         if len(raw) > MAX_BYTES:
             raise CodecError(f"message: found {len(raw)} bytes, expected at most {MAX_BYTES}")
         try:
-            body = json.loads(raw, object_pairs_hook=_unique)
-        except (ValueError, RecursionError):
+            body = bounded_json.loads(raw, object_pairs_hook=_unique)
+        except ValueError:
             raise CodecError("message: not JSON, expected an object") from None
         name = body.pop("type", None) if isinstance(body, dict) else None
         _, rule = self._kinds.get(name, (None, None)) if isinstance(name, str) else (None, None)

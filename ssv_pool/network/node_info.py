@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ssv_pool import bounded_json
 from ssv_pool.network.errors import FrameError, HandshakeError
 from ssv_pool.network.frames import decode_varint, encode_varint
 from ssv_pool.network.identity import IDENTITY_MULTIHASH, PUBLIC_KEY_PREFIX, SECP256K1_ORDER, Identity
@@ -176,8 +177,8 @@ def _varint(raw: bytes, position: int) -> tuple[int, int]:
 
 def _object(name: str, raw: bytes | str) -> dict[str, Any]:
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        value = bounded_json.loads(raw)
+    except ValueError:
         raise HandshakeError(f"{name}: not JSON") from None
     if not isinstance(value, dict):
         raise HandshakeError(f"{name}: JSON of type {type(value).__name__}, expected an object")

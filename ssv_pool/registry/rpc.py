@@ -1,6 +1,5 @@
 """A small Ethereum JSON-RPC client: the few calls that registry sync needs, each answer checked before use."""
 
-import json
 import re
 from collections.abc import Mapping
 from itertools import count
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ssv_pool import bounded_json
 from ssv_pool.errors import ConfigError, UnavailableError
 from ssv_pool.registry.events import Log
 from ssv_pool.store.cursor import Block
@@ -153,8 +153,8 @@ class ExecutionNode:
         if status == _RATE_LIMITED:
             raise ExecutionError(f"{self.name}: refused {method}, too many requests (status {status})")
         try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
+            answer = bounded_json.loads(body)
+        except ValueError:
             answer = None
         if not isinstance(answer, dict) or ("error" not in answer and "result" not in answer):
             if status in (400, 413):

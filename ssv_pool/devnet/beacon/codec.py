@@ -12,6 +12,8 @@ from remerkleable.bitfields import Bitlist, Bitvector
 from remerkleable.byte_arrays import RawBytesView
 from remerkleable.complex import Container, List, Vector
 
+from ssv_pool import bounded_json
+
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
@@ -23,10 +25,10 @@ class JsonError(ValueError):
 def parse_json(raw: bytes) -> Any:
     """Decode UTF-8 JSON. Raises JsonError: no JSON, a key given twice, or a constant like NaN."""
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        return bounded_json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except JsonError:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise JsonError(f"body: not valid JSON ({type(error).__name__})") from error
 
 
