@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ssv_pool.errors import ConfigError
 from ssv_pool.networks import SsvNetwork, network_named
+from ssv_pool.protocol.forks import ForkSchedule, alan_fork, boole_fork
+from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, Epoch
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -253,6 +255,23 @@ def load_settings(
     except ValidationError as error:
         raise ConfigError(f"{source}: {_first_problem(error)}") from None
     return _anchored(settings, path.absolute().parent if path is not None else Path.cwd())
+
+
+def fork_schedule(settings: Settings, slots_per_epoch: int) -> ForkSchedule:
+    """The SSV protocol's versions: Alan, and Boole from the configured epoch on.
+
+    Without an epoch, or with FAR_FUTURE_EPOCH, never. Node and workers ask this one function, so that they agree.
+
+    Args:
+        settings: name the SSV network and the epoch.
+        slots_per_epoch: the beacon chain's.
+    """
+    network = settings.ssv_network
+    alan = alan_fork(network.domain_type)
+    if settings.boole_epoch is None or settings.boole_epoch == FAR_FUTURE_EPOCH:
+        return ForkSchedule(alan)
+    boole = boole_fork(network.boole_domain_type, network.name, slots_per_epoch)
+    return ForkSchedule(alan, boole, Epoch(settings.boole_epoch))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

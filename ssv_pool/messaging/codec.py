@@ -19,7 +19,7 @@ from ssv_pool.errors import SsvPoolError
 from ssv_pool.protocol.types import primitives
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Longest message that is decoded (500 attestations take about 400 KB)."""
+"""Longest message that a codec decodes unless it is made for longer ones (500 attestations take about 400 KB)."""
 
 _LENGTHS: dict[object, int] = {
     primitives.Root: 32,
@@ -49,8 +49,10 @@ class _Rule:
 class Codec:
     """Encodes and decodes a closed set of dataclasses; the JSON's ``type`` is the class name."""
 
-    def __init__(self, *kinds: type) -> None:
+    def __init__(self, *kinds: type, max_bytes: int = MAX_BYTES) -> None:
+        """Make a codec of these dataclasses that decodes messages of at most ``max_bytes``."""
         self._kinds = {kind.__name__: (kind, _rule(kind)) for kind in kinds}
+        self._max_bytes = max_bytes
 
     def encode(self, message: object) -> bytes:
         """JSON of a message; raises CodecError for a type that this codec does not know."""
@@ -63,8 +65,8 @@ class Codec:
 
     def decode(self, raw: bytes | str) -> Any:
         """The message in ``raw``; raises CodecError for anything that ``encode`` cannot have made."""
-        if len(raw) > MAX_BYTES:
-            raise CodecError(f"message: found {len(raw)} bytes, expected at most {MAX_BYTES}")
+        if len(raw) > self._max_bytes:
+            raise CodecError(f"message: found {len(raw)} bytes, expected at most {self._max_bytes}")
         try:
             body = bounded_json.loads(raw, object_pairs_hook=_unique)
         except ValueError:
@@ -141,8 +143,8 @@ def _bytes_rule(length: int | None) -> _Rule:
 
 
 def _tuple_rule(arguments: tuple[Any, ...]) -> _Rule:
-    if len(arguments) != 2 or arguments[1] is not Ellipsis:
-        raise TypeError(f"no rule for tuple[{arguments}]")
+    if Ellipsis not in arguments:
+        return _record_rule([_rule(argument) for argument in arguments])
     item = _rule(arguments[0])
 
     def pack(value: tuple[Any, ...]) -> _Json:
@@ -152,6 +154,22 @@ def _tuple_rule(arguments: tuple[Any, ...]) -> _Rule:
         if not isinstance(value, list):
             raise CodecError(f"{where}: found {type(value).__name__}, expected a list")
         return tuple(item.unpack(entry, f"{where}[{place}]") for place, entry in enumerate(value))
+
+    return _Rule(pack, unpack)
+
+
+def _record_rule(items: list[_Rule]) -> _Rule:
+    """A tuple of fixed length."""
+
+    def pack(value: tuple[Any, ...]) -> _Json:
+        return [item.pack(entry) for item, entry in zip(items, value, strict=True)]
+
+    def unpack(value: _Json, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != len(items):
+            found = f"{len(value)} entries" if isinstance(value, list) else type(value).__name__
+            raise CodecError(f"{where}: found {found}, expected a list of {len(items)}")
+        pairs = zip(items, value, strict=True)
+        return tuple(item.unpack(entry, f"{where}[{place}]") for place, (item, entry) in enumerate(pairs))
 
     return _Rule(pack, unpack)
 

@@ -14,7 +14,21 @@ from kombu.exceptions import KombuError, OperationalError
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.broker import CONNECT_SECONDS, SOCKET_SECONDS, BrokerUrl
-from ssv_pool.messaging.commands import JOURNAL, SUBMISSIONS, AttestationSubmission, JournalEntry
+from ssv_pool.messaging.commands import (
+    JOURNAL,
+    REQUESTS,
+    SUBMISSIONS,
+    AttestationSubmission,
+    BeaconRequest,
+    JournalEntry,
+    Submission,
+)
+
+SUBMIT = "ssv.submit"
+"""Task: post something signed. Payload: one of SUBMISSIONS."""
+
+ASK_BEACON = "ssv.ask_beacon"
+"""Task: fetch an object from the beacon node. Payload: BeaconRequest."""
 
 SUBMIT_ATTESTATIONS = "ssv.submit_attestations"
 """Task: post attestations. Payload: AttestationSubmission."""
@@ -73,9 +87,18 @@ class TaskSender:
         self._clock = clock
         self._pause = pause
 
+    def submit(self, submission: Submission) -> None:
+        """Have something posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
+        task = SUBMIT_ATTESTATIONS if isinstance(submission, AttestationSubmission) else SUBMIT
+        self._send(task, SUBMISSIONS.encode(submission).decode(), submission.key, submission.deadline)
+
     def submit_attestations(self, submission: AttestationSubmission) -> None:
         """Have attestations posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
-        self._send(SUBMIT_ATTESTATIONS, SUBMISSIONS.encode(submission).decode(), submission.key, submission.deadline)
+        self.submit(submission)
+
+    def ask_beacon(self, request: BeaconRequest) -> None:
+        """Have an object fetched; tries until the deadline. Raises UnavailableError when the broker stays away."""
+        self._send(ASK_BEACON, REQUESTS.encode(request).decode(), request.key, request.deadline)
 
     def record_duty(self, entry: JournalEntry) -> None:
         """Have a duty's story kept; tries for a minute. Raises UnavailableError when the broker stays away."""

@@ -29,7 +29,7 @@ from ssv_pool.network import GossipMessage, Introduction, Network, NetworkError,
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.network.settings import PeerAddress
 from ssv_pool.node.dispatcher import Dispatcher, Ports
-from ssv_pool.node.forks import fork_schedule, known_topics
+from ssv_pool.node.forks import known_topics
 from ssv_pool.node.gossip import Gossip, accepted_of, slot_of
 from ssv_pool.node.outbox import Outbox
 from ssv_pool.node.registry import OwnCommittee, RegistryReader, RegistryState
@@ -45,7 +45,7 @@ from ssv_pool.protocol.types.duties import CommitteeDuty
 from ssv_pool.protocol.types.ids import committee_of
 from ssv_pool.protocol.types.messages import SignedSSVMessage
 from ssv_pool.protocol.types.primitives import Epoch
-from ssv_pool.settings import Settings
+from ssv_pool.settings import Settings, fork_schedule
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.database import Database

@@ -9,14 +9,40 @@ from ssv_pool.messaging.codec import Codec, CodecError
 from ssv_pool.messaging.commands import (
     COMMANDS,
     JOURNAL,
+    MAX_PAYLOAD_BYTES,
+    REQUESTS,
     SUBMISSIONS,
+    AggregateSubmission,
     AttestationSubmission,
+    BeaconAnswer,
+    BeaconRequest,
+    BeginAggregatorCommitteeDuty,
+    BeginValidatorDuty,
+    BlockSubmission,
+    ContributionSubmission,
+    DutiesPlanned,
+    ExitSubmission,
     JournalEntry,
+    RegistrationSubmission,
     RegistryChanged,
     StartCommitteeDuty,
+    SyncMessageSubmission,
+    aggregator_committee_key,
+    committee_duty_key,
+    request_key,
+    validator_duty_key,
 )
-from ssv_pool.protocol.events import DutyRecord, Outcome, Reason, SignedAttestation, StepTime
+from ssv_pool.protocol.events import (
+    AskKind,
+    DutyRecord,
+    Outcome,
+    Reason,
+    SignedAttestation,
+    SignedSyncCommitteeMessage,
+    StepTime,
+)
 from ssv_pool.protocol.types import AttestationData, BeaconVote, Checkpoint, RunnerRole, ValidatorDuty
+from ssv_pool.protocol.types.roles import BeaconRole
 
 u64 = st.integers(0, 2**64 - 1)
 times = st.floats(0, 4e9)
@@ -45,6 +71,38 @@ starts = st.builds(
     times,
     times,
 )
+keys = st.text(max_size=40)
+committees = st.binary(min_size=32, max_size=32)
+executors = st.just(b"") | st.binary(min_size=48, max_size=48)
+raws = st.binary(max_size=200)
+commands = st.one_of(
+    starts,
+    st.builds(BeginValidatorDuty, keys, committees, duties, times, times, times),
+    st.builds(
+        BeginAggregatorCommitteeDuty,
+        keys,
+        committees,
+        u64,
+        st.lists(duties, max_size=3).map(tuple),
+        times,
+        times,
+        times,
+    ),
+    st.builds(BeaconAnswer, keys, committees, executors, keys, raws, u64, st.text(max_size=40), times),
+    st.builds(RegistryChanged, u64),
+    st.builds(DutiesPlanned, u64, times),
+)
+requests = st.builds(
+    BeaconRequest,
+    keys,
+    committees,
+    executors,
+    keys,
+    st.sampled_from(AskKind),
+    u64,
+    st.lists(st.tuples(keys, keys), max_size=3).map(tuple),
+    times,
+)
 attestations = st.builds(
     SignedAttestation,
     u64,
@@ -54,13 +112,18 @@ attestations = st.builds(
     st.builds(AttestationData, u64, u64, st.binary(min_size=32, max_size=32), checkpoints, checkpoints),
     st.binary(min_size=96, max_size=96),
 )
-submissions = st.builds(
-    AttestationSubmission,
-    st.text(max_size=40),
-    u64,
-    st.sampled_from(["deneb", "fulu"]),
-    st.lists(attestations, max_size=3).map(tuple),
-    times,
+forks = st.sampled_from(["deneb", "fulu"])
+sync_messages = st.builds(
+    SignedSyncCommitteeMessage, u64, st.binary(min_size=32, max_size=32), st.binary(min_size=96, max_size=96)
+)
+submissions = st.one_of(
+    st.builds(AttestationSubmission, keys, u64, forks, st.lists(attestations, max_size=3).map(tuple), times),
+    st.builds(SyncMessageSubmission, keys, u64, st.lists(sync_messages, max_size=3).map(tuple), times),
+    st.builds(BlockSubmission, keys, u64, forks, u64, st.booleans(), raws, times),
+    st.builds(AggregateSubmission, keys, u64, forks, u64, st.lists(raws, max_size=3).map(tuple), times),
+    st.builds(ContributionSubmission, keys, u64, st.lists(raws, max_size=3).map(tuple), times),
+    st.builds(RegistrationSubmission, keys, u64, raws, times),
+    st.builds(ExitSubmission, keys, u64, raws, times),
 )
 records = st.builds(
     DutyRecord,
@@ -80,7 +143,7 @@ records = st.builds(
 
 
 @settings(max_examples=30, deadline=None)
-@given(starts | st.builds(RegistryChanged, u64))
+@given(commands)
 def test_a_command_comes_back_as_it_was(command):
     assert COMMANDS.decode(COMMANDS.encode(command)) == command
 
@@ -89,6 +152,12 @@ def test_a_command_comes_back_as_it_was(command):
 @given(submissions)
 def test_a_submission_comes_back_as_it_was(submission):
     assert SUBMISSIONS.decode(SUBMISSIONS.encode(submission).decode()) == submission
+
+
+@settings(max_examples=30, deadline=None)
+@given(requests)
+def test_a_request_comes_back_as_it_was(request):
+    assert REQUESTS.decode(REQUESTS.encode(request).decode()) == request
 
 
 @settings(max_examples=30, deadline=None)
@@ -110,6 +179,7 @@ class Sample:
     count: int
     label: str | None
     raw: bytes
+    pair: tuple[str, int]
 
 
 SAMPLE = Codec(Sample)
@@ -125,17 +195,21 @@ SAMPLE = Codec(Sample)
         ({"label": 5}, "Sample.label: found int, expected a text"),
         ({"raw": "0xabc"}, "Sample.raw: found '0xabc', expected 0x and some bytes in hex"),
         ({"raw": "0xab c1"}, "Sample.raw: found '0xab c1', expected 0x and some bytes in hex"),
+        ({"pair": ["a"]}, "Sample.pair: found 1 entries, expected a list of 2"),
+        ({"pair": ["a", 1, 2]}, "Sample.pair: found 3 entries, expected a list of 2"),
+        ({"pair": "ab"}, "Sample.pair: found str, expected a list of 2"),
+        ({"pair": [1, 1]}, "Sample.pair[0]: found int, expected a text"),
         (
             {"more": 1},
             (
-                "Sample: found ['count', 'flag', 'label', 'more', 'raw'], "
-                "expected the keys ['count', 'flag', 'label', 'raw']"
+                "Sample: found ['count', 'flag', 'label', 'more', 'pair', 'raw'], "
+                "expected the keys ['count', 'flag', 'label', 'pair', 'raw']"
             ),
         ),
     ],
 )
 def test_what_encode_cannot_have_made_is_refused(change, message):
-    body = json.loads(SAMPLE.encode(Sample(True, 1, None, b"\x01")))
+    body = json.loads(SAMPLE.encode(Sample(True, 1, None, b"\x01", ("a", 1))))
     with pytest.raises(CodecError) as error:
         SAMPLE.decode(json.dumps({**body, **change}))
     assert str(error.value) == message
@@ -155,3 +229,21 @@ def test_an_oversized_message_is_not_parsed():
     with pytest.raises(CodecError) as error:
         COMMANDS.decode(b" " * (4 * 1024 * 1024 + 1))
     assert str(error.value) == "message: found 4194305 bytes, expected at most 4194304"
+
+
+def test_the_longest_block_fits_a_submission():
+    block = BlockSubmission("k" * 200, 2**64 - 1, "electra", 6, False, bytes(MAX_PAYLOAD_BYTES), 1.7e9)
+    assert SUBMISSIONS.decode(SUBMISSIONS.encode(block)) == block
+
+
+def test_keys_name_what_they_are_for():
+    committee, validator = bytes([1]) * 32, bytes([2]) * 48
+    assert committee_duty_key(5, committee) == "committee:5:" + "01" * 32
+    assert aggregator_committee_key(5, committee) == "aggregator_committee:5:" + "01" * 32
+    assert [
+        validator_duty_key(role, 5, validator).removesuffix(":5:" + "02" * 48)
+        for role in BeaconRole
+        if role not in {BeaconRole.ATTESTER, BeaconRole.SYNC_COMMITTEE, BeaconRole.UNKNOWN}
+    ] == ["aggregator", "proposer", "sync_committee_contribution", "validator_registration", "voluntary_exit"]
+    assert request_key("7:block") == "ask:7:block"
+    assert DutiesPlanned(3, 1.0).key != DutiesPlanned(3, 2.0).key

@@ -1,8 +1,8 @@
 """The protocol versions that the settings ask for: Alan for ever, or Boole from an epoch on."""
 
-from ssv_pool.node.forks import fork_schedule, known_topics
+from ssv_pool.node.forks import known_topics
 from ssv_pool.protocol.types.primitives import Epoch
-from ssv_pool.settings import Settings, load_settings
+from ssv_pool.settings import Settings, fork_schedule, load_settings
 
 BASE = {"NETWORK": "hoodi", "DATA_DIR": "/d", "PRIVATE_KEY_FILE": "/k", "PASSWORD_FILE": "/p"}
 NEVER = 2**64 - 1
