@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON_LOCKS = ("requirements.lock", "requirements-brownie.lock", "requirements-bootstrap.lock")
 
 
-@pytest.mark.parametrize("name", [*PYTHON_LOCKS, "package-lock.json"])
+@pytest.mark.parametrize("name", [*PYTHON_LOCKS, "package-lock.json", "scripts/lodestar/package-lock.json"])
 def test_no_registry_is_named(name: str) -> None:
     assert not re.findall(r"https?://\S+|--(?:extra-)?index-url", (ROOT / name).read_text())
 
