@@ -68,7 +68,7 @@ def show_one(options: argparse.Namespace) -> int:
         if not options.json:
             for line in result.trace:
                 print(line)  # noqa: T201
-            verdict = result.violation or (f"stalled: {result.stalled}" if result.stalled else "no violation")
+            verdict = result.violation or "no violation"
             print(f"seed {result.seed}, {settings.profile}, {settings.operators} operators: {verdict}")  # noqa: T201
     return status
 
@@ -80,7 +80,6 @@ def _one_as_json(settings: Settings, result: SeedResult) -> dict[str, object]:
         "faults": settings.faults,
         "seed": result.seed,
         "violation": result.violation,
-        "stalled": result.stalled,
         "steps": result.steps,
         "messages": result.messages,
         "trace": result.trace,
@@ -114,12 +113,12 @@ def show_many(options: argparse.Namespace) -> int:
 
 
 def _print_table(summaries: list[Summary], wall: float) -> None:
-    print("profile      n  f    seeds  violations  stalled      steps  completed  last round  seeds/s of one core")  # noqa: T201
+    print("profile      n  f    seeds  violations      steps  completed  last round  seeds/s of one core")  # noqa: T201
     for summary in summaries:
         settings = summary.settings
         print(  # noqa: T201
             f"{settings.profile:<11}{settings.operators:>3}{settings.faults:>3}{summary.seeds:>9}"
-            f"{len(summary.violations):>12}{len(summary.stalled):>9}{summary.steps:>11}{summary.completed:>11}"
+            f"{len(summary.violations):>12}{summary.steps:>11}{summary.completed:>11}"
             f"{max(summary.rounds, default=0):>12}{summary.seeds / max(summary.cpu_seconds, 1e-9):>21.0f}"
         )
     seeds = sum(summary.seeds for summary in summaries)

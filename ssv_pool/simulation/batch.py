@@ -12,7 +12,7 @@ CHUNK = 50
 """Seeds handed to a process at once; it collects its garbage after them."""
 
 KEPT_NUMBERS = 100
-"""How many seed numbers of a kind a summary keeps."""
+"""How many violating seeds a summary's JSON shows."""
 
 Chunk = tuple[Settings, range]
 """What a process is given."""
@@ -27,8 +27,6 @@ class Summary:
     """How many were played."""
     violations: list[tuple[int, str]] = field(default_factory=list)
     """Seed and what did not hold."""
-    stalled: list[tuple[int, str]] = field(default_factory=list)
-    """Seed and which duty did not complete because two values had been prepared in it."""
     steps: int = 0
     """Events handled by operators."""
     messages: int = 0
@@ -52,8 +50,6 @@ class Summary:
         self.rounds[result.rounds] = self.rounds.get(result.rounds, 0) + 1
         if result.violation:
             self.violations.append((result.seed, result.violation))
-        if result.stalled:
-            self.stalled.append((result.seed, result.stalled))
 
     def merge(self, other: "Summary") -> None:
         """Count what another summary of the same settings has counted."""
@@ -62,7 +58,6 @@ class Summary:
         for round_, count in other.rounds.items():
             self.rounds[round_] = self.rounds.get(round_, 0) + count
         self.violations = sorted([*self.violations, *other.violations])
-        self.stalled = sorted([*self.stalled, *other.stalled])
 
     def as_json(self) -> dict[str, object]:
         """Plain values for a JSON document."""
@@ -73,8 +68,6 @@ class Summary:
             "seeds": self.seeds,
             "violations": [{"seed": seed, "text": text} for seed, text in self.violations[:KEPT_NUMBERS]],
             "violation_count": len(self.violations),
-            "stalled": [{"seed": seed, "text": text} for seed, text in self.stalled[:KEPT_NUMBERS]],
-            "stalled_count": len(self.stalled),
             "steps": self.steps,
             "messages": self.messages,
             "duties_ended": self.ended,

@@ -162,9 +162,8 @@ class Invariants:
         if len(ends) > 1 and self.plan.faults[position] is not Fault.CRASH:
             raise Violation(f"termination: operator {position + 1} ended slot {record.slot} {len(ends)} times")
 
-    def at_the_end(self) -> list[str]:
-        """Every duty has ended. Raises Violation. Returns the honest operators' duties that should have completed."""
-        incomplete = []
+    def at_the_end(self) -> None:
+        """Every duty has ended, and those of honest operators that had to complete did. Raises Violation."""
         for duty in self.plan.duties:
             slot = duty.duty.slot
             for position, kind in enumerate(self.plan.faults):
@@ -177,11 +176,10 @@ class Invariants:
                 if record.outcome is Outcome.COMPLETED:
                     self._check_complete(position, duty)
                 elif kind is Fault.NONE and duty.must_complete:
-                    incomplete.append(
-                        f"operator {position + 1} ended slot {slot} {record.outcome.value}: "
+                    raise Violation(
+                        f"completion: operator {position + 1} ended slot {slot} {record.outcome.value}: "
                         f"{record.reason.value}, {record.detail}"
                     )
-        return incomplete
 
     def _check_complete(self, position: int, duty: DutyPlan) -> None:
         for item in duty.duty.validator_duties:

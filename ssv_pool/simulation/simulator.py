@@ -80,8 +80,6 @@ class SeedResult:
     seed: int
     violation: str = ""
     """Which invariant did not hold; empty if all did."""
-    stalled: str = ""
-    """A duty that did not complete because two values had been prepared in it; see docs/simulation.md."""
     steps: int = 0
     """How many events the operators took."""
     messages: int = 0
@@ -124,7 +122,6 @@ class Simulation:
         self.messages = 0
         self.invariants = Invariants(plan)
         self.trace: list[str] | None = list(plan.lines) if trace else None
-        self.prepared: set[tuple[Slot, bytes]] = set()
         self._profile = profile
         self._chance = rng.random
         self._queue: list[tuple[float, int, int, Node, object]] = []
@@ -309,8 +306,6 @@ class Simulation:
             if slot in node.decided or state is None or state.instance is None:
                 continue
             qbft = state.instance.state
-            if qbft.last_prepared_value is not None:
-                self.prepared.add((slot, qbft.last_prepared_value))
             if qbft.decided:
                 node.decided.add(slot)
                 self.note(node.position, f"decided slot {slot} in round {qbft.round}")
@@ -362,7 +357,7 @@ def run_seed(settings: Settings, seed: int, *, trace: bool = False) -> SeedResul
     result = SeedResult(seed)
     try:
         simulation.run()
-        _judge(simulation, result)
+        simulation.invariants.at_the_end()
     except Violation as violation:
         result.violation = str(violation)
     except Exception as error:  # noqa: BLE001 - whatever the core raises is a finding, and is reported with its seed
@@ -379,14 +374,3 @@ def run_seed(settings: Settings, seed: int, *, trace: bool = False) -> SeedResul
         if result.violation:
             result.trace.append(f"VIOLATION {result.violation}")
     return result
-
-
-def _judge(simulation: Simulation, result: SeedResult) -> None:
-    incomplete = simulation.invariants.at_the_end()
-    if not incomplete:
-        return
-    values = {value for _, value in simulation.prepared}
-    if len(values) > len({slot for slot, _ in simulation.prepared}):
-        result.stalled = incomplete[0]
-        return
-    raise Violation(f"completion: {incomplete[0]}")

@@ -1,5 +1,6 @@
 """A small slice of what scripts/simulate plays, and proof that its invariants bite."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from random import Random
 
 import pytest
 
+from ssv_pool.protocol.qbft import instance, prepared
 from ssv_pool.protocol.qbft.context import Context
 from ssv_pool.protocol.runners.partials import PartialSignatureContainer
 from ssv_pool.protocol.types.primitives import Epoch, Root, Slot
@@ -33,6 +35,24 @@ def test_a_seed_replays_exactly():
     first, second = (run_seed(settings, 5, trace=True) for _ in range(2))
     assert first == second
     assert len(first.trace) > 50
+
+
+@pytest.mark.parametrize(("profile", "seed"), [("lossy", 737), ("lossy", 13396), ("byzantine", 8111), ("stale", 2810)])
+def test_two_prepared_values_do_not_stall_a_duty(profile, seed):
+    assert run_seed(Settings(4, 1, profile), seed).violation == ""
+
+
+def test_a_stall_is_found(monkeypatch):
+    """By the specification's algorithm alone the same seed does not come to an end."""
+    monkeypatch.setattr(
+        instance,
+        "proofs",
+        lambda round_changes, own_value, quorum: itertools.islice(
+            prepared.proofs(round_changes, own_value, quorum), len(round_changes)
+        ),
+    )
+    monkeypatch.setattr(instance, "later_prepared", lambda *_: None)
+    assert run_seed(Settings(4, 1, "lossy"), 737).violation.startswith("completion: operator 1 ended slot 655 failed")
 
 
 def test_a_run_does_not_depend_on_hash_randomisation():

@@ -18,6 +18,12 @@ was started with.
 * *Round change.* The leader of a round that a quorum asks for proposes: the value prepared last by any of them, or its
   own value if none had prepared. An operator that sees f+1 others ask for later rounds follows them to the earliest
   of those: at least one of them is honest.
+* *Two prepared values.* All the round changes that prove a proposal must fit its value, so those of operators that
+  prepared different values in different rounds prove nothing together. Two things keep that from lasting: the leader
+  takes a quorum of them that does fit, with the value prepared last if it can choose, and looks again with each further
+  round change; and an operator that had prepared one value and is shown that another was prepared in a later round
+  asks for rounds with that one and its proof from then on. Neither can undo a decision: what was decided is what was
+  prepared in every later round (see ``prepared``).
 
 A quorum takes effect once, by the message that completes it. Of each kind, one message per operator and round counts. A
 message for a round that is over is refused; one that comes too early for the state is refused with a code that says so,
@@ -30,7 +36,7 @@ embedded in them are checked here.
 
 from ssv_pool.protocol.qbft import messages
 from ssv_pool.protocol.qbft.containers import ProcessingMessage, distinct_signers, hash_value
-from ssv_pool.protocol.qbft.context import FIRST_ROUND, Context
+from ssv_pool.protocol.qbft.context import FIRST_ROUND, NO_ROUND, Context
 from ssv_pool.protocol.qbft.justification import (
     check_commit,
     check_justification,
@@ -38,6 +44,7 @@ from ssv_pool.protocol.qbft.justification import (
     check_proposal,
     check_round_change,
 )
+from ssv_pool.protocol.qbft.prepared import Prepared, Proof, later_prepared, proofs
 from ssv_pool.protocol.qbft.state import InstanceState
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.messages import SignedSSVMessage
@@ -48,7 +55,7 @@ from ssv_pool.protocol.types.roles import QBFTMessageType
 class Instance:
     """The state machine for one height. It changes only through its methods, and speaks only through the context."""
 
-    __slots__ = ("_started", "context", "force_stopped", "start_value", "state")
+    __slots__ = ("_adopted", "_proposed_in", "_started", "context", "force_stopped", "start_value", "state")
 
     def __init__(self, context: Context, height: Slot) -> None:
         self.context = context
@@ -56,6 +63,8 @@ class Instance:
         self.start_value = b""
         self.force_stopped = False
         self._started = False
+        self._adopted: Prepared | None = None
+        self._proposed_in = NO_ROUND
 
     @property
     def can_process(self) -> bool:
@@ -117,7 +126,7 @@ class Instance:
         following = Round(self.state.round + 1)
         # Sent before the round changes, so that the last permitted round change asks for the cut-off round itself.
         try:
-            self._broadcast(messages.create_round_change(self.context, self.state, following))
+            self._ask_for(following)
         finally:
             self._enter_round(following)
 
@@ -169,51 +178,65 @@ class Instance:
         round_ = message.content.round
         check_round_change(self.context, message, state.height, round_, message.signed.full_data)
         had_quorum = self._has_quorum_of_round_changes(round_)
-        if not state.round_changes.add_first(message) or had_quorum:
+        if not state.round_changes.add_first(message):
             return
-        chosen = self._justified_proposal(round_)
-        if chosen is not None:
-            value, prepares = chosen
+        self._learn_from(message)
+        proof = self._justified_proposal(round_)
+        if proof is not None:
+            self._proposed_in = round_
             self._broadcast(
                 messages.create_proposal(
                     self.context,
                     state,
-                    value,
-                    [stored.signed for stored in state.round_changes.of_round(state.round)],
-                    [prepare.signed for prepare in prepares],
+                    proof.value,
+                    [stored.signed for stored in proof.round_changes],
+                    [prepare.signed for prepare in proof.prepares],
                 )
             )
+            return
+        if had_quorum:
             return
         later = [stored for stored in state.round_changes if stored.content.round > state.round]
         if distinct_signers(later) >= self.context.partial_quorum:
             earliest = min(stored.content.round for stored in later)
             self._enter_round(earliest)
-            self._broadcast(messages.create_round_change(self.context, state, earliest))
+            self._ask_for(earliest)
 
-    def _justified_proposal(self, round_: Round) -> tuple[bytes, tuple[ProcessingMessage, ...]] | None:
-        """The value to propose in ``round_``, with the prepares that prove it; None unless it may propose now."""
+    def _justified_proposal(self, round_: Round) -> Proof | None:
+        """What to propose in ``round_``, with what proves it; None unless it may propose now."""
         state = self.state
         waits_for_proposal = state.accepted_proposal is None and round_ == state.round
         may_propose = self._leads(round_) and (waits_for_proposal or round_ > state.round)
-        if not may_propose or not self._has_quorum_of_round_changes(round_):
+        if not may_propose or round_ == self._proposed_in or not self._has_quorum_of_round_changes(round_):
             return None
-        round_changes = state.round_changes.of_round(round_)
-        for candidate in round_changes:
-            value = candidate.signed.full_data if candidate.is_prepared_round_change else self.start_value
+        for proof in proofs(state.round_changes.of_round(round_), self.start_value, self.context.quorum):
             try:
-                prepares = candidate.round_changes()
                 check_justification(
                     self.context,
-                    round_changes=round_changes,
-                    prepares=prepares,
+                    round_changes=proof.round_changes,
+                    prepares=proof.prepares,
                     height=state.height,
                     round_=round_,
-                    value=value,
+                    value=proof.value,
                 )
             except ProtocolError:
                 continue
-            return value, prepares
+            return proof
         return None
+
+    def _learn_from(self, message: ProcessingMessage) -> None:
+        """Give up what was prepared here for what was prepared in a later round, if that passes the own value check."""
+        found = later_prepared(self.state, self._adopted, message)
+        if found is None:
+            return
+        try:
+            self.context.check_value(found.value)
+        except ProtocolError:
+            return
+        self._adopted = found
+
+    def _ask_for(self, round_: Round) -> None:
+        self._broadcast(messages.create_round_change(self.context, self.state, round_, self._adopted))
 
     def _enter_round(self, round_: Round) -> None:
         self.state.round = round_

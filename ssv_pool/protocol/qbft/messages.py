@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from ssv_pool.protocol.qbft.containers import ProcessingMessage, distinct_signers, hash_value
+from ssv_pool.protocol.qbft.containers import distinct_signers, hash_value
 from ssv_pool.protocol.qbft.context import NO_ROUND, Context
 from ssv_pool.protocol.qbft.justification import is_valid_prepare
+from ssv_pool.protocol.qbft.prepared import Prepared
 from ssv_pool.protocol.qbft.state import InstanceState
 from ssv_pool.protocol.types.messages import QBFTMessage, SignedSSVMessage, SSVMessage
 from ssv_pool.protocol.types.primitives import Root, Round
@@ -73,28 +74,40 @@ def create_commit(context: Context, state: InstanceState, root: Root) -> SignedS
     return sign(context, content)
 
 
-def create_round_change(context: Context, state: InstanceState, round_: Round) -> SignedSSVMessage:
-    """A wish for ``round_``: carries the last prepared value, and the prepares that prove it where there are enough."""
-    value = state.last_prepared_value
-    prepared = state.last_prepared_round != NO_ROUND and value is not None
-    justification: list[ProcessingMessage] = []
-    root = EMPTY_ROOT
-    if prepared and value is not None:
-        root = hash_value(value)
-        justification = [
-            message
-            for message in state.prepares.of_round(state.last_prepared_round)
-            if is_valid_prepare(context, message, state.height, state.last_prepared_round, root)
-        ]
-        if distinct_signers(justification) < context.quorum:
-            justification = []
+def create_round_change(
+    context: Context, state: InstanceState, round_: Round, adopted: Prepared | None = None
+) -> SignedSSVMessage:
+    """A wish for ``round_``: carries the value prepared last, and the prepares that prove it where there are enough.
+
+    Args:
+        context: the committee.
+        state: the instance's state.
+        round_: the round to ask for.
+        adopted: what another operator proved to be prepared; used where it was prepared later than what was here.
+    """
+    prepared = _own_prepared(context, state)
+    if prepared is None or (adopted is not None and adopted.round > prepared.round):
+        prepared = adopted
     content = QBFTMessage(
         msg_type=QBFTMessageType.ROUND_CHANGE,
         height=state.height,
         round=round_,
         identifier=context.identifier,
-        root=root,
-        data_round=state.last_prepared_round if prepared else NO_ROUND,
-        round_change_justification=_encode_all(message.signed for message in justification),
+        root=EMPTY_ROOT if prepared is None else hash_value(prepared.value),
+        data_round=NO_ROUND if prepared is None else prepared.round,
+        round_change_justification=() if prepared is None else _encode_all(item.signed for item in prepared.prepares),
     )
-    return sign(context, content, value if prepared and value is not None else b"")
+    return sign(context, content, b"" if prepared is None else prepared.value)
+
+
+def _own_prepared(context: Context, state: InstanceState) -> Prepared | None:
+    value, round_ = state.last_prepared_value, state.last_prepared_round
+    if value is None or round_ == NO_ROUND:
+        return None
+    root = hash_value(value)
+    prepares = tuple(
+        message
+        for message in state.prepares.of_round(round_)
+        if is_valid_prepare(context, message, state.height, round_, root)
+    )
+    return Prepared(round_, value, prepares if distinct_signers(prepares) >= context.quorum else ())

@@ -1,0 +1,98 @@
+"""What was prepared, and what proves the next proposal: the choices that the rules leave to whoever follows them.
+
+A proposal after round 1 brings a quorum of round changes, and each of them that claims a prepared value has to claim
+the proposal's. So operators that prepared different values, in different rounds, cannot stand in one proof. Which round
+changes a leader takes, and whose proof of preparation an operator sends on, is for them to choose:
+
+* Any quorum of round changes will do. A value that was decided was prepared by a quorum in one round, and nothing else
+  can have been prepared after it; each quorum of round changes has an honest operator in common with that one, who says
+  so. Hence a leader is free to leave out what does not fit.
+* A prepared value with its prepares proves itself, whoever sends it. One round has at most one such value, and one of a
+  later round shows that nothing else was decided before: so the later one may take the place of the earlier one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ssv_pool.protocol.qbft.containers import ProcessingMessage, distinct_signers
+from ssv_pool.protocol.qbft.state import InstanceState
+from ssv_pool.protocol.types.errors import ProtocolError
+from ssv_pool.protocol.types.primitives import Round
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A value that a quorum prepared."""
+
+    round: Round
+    """The round they did it in."""
+    value: bytes
+    """The value."""
+    prepares: tuple[ProcessingMessage, ...]
+    """Their prepares; none where the proof is not complete any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a leader may propose, with the messages that prove it."""
+
+    value: bytes
+    """The value."""
+    round_changes: tuple[ProcessingMessage, ...]
+    """A quorum that asks for the round."""
+    prepares: tuple[ProcessingMessage, ...]
+    """The prepares of the value; none where nobody had prepared."""
+
+
+def proofs(round_changes: Sequence[ProcessingMessage], own_value: bytes, quorum: int) -> Iterator[Proof]:
+    """What may prove a proposal, the best first; whether it really does is for ``check_justification`` to say.
+
+    First, as the specification has it, all round changes with the value of each of them in turn, in order of arrival.
+    Then quorums of them that fit one prepared value, the one prepared last first. Last those that prepared nothing.
+
+    Args:
+        round_changes: all that ask for the round.
+        own_value: what to propose where nothing was prepared.
+        quorum: how many operators have to ask.
+    """
+    everything = tuple(round_changes)
+    for message in everything:
+        if (proof := _proof(everything, message, own_value)) is not None:
+            yield proof
+    prepared = [message for message in everything if message.is_prepared_round_change]
+    roots = set()
+    for message in sorted(prepared, key=lambda message: -message.content.data_round):
+        root = message.content.root
+        if root in roots:
+            continue
+        roots.add(root)
+        fitting = tuple(
+            other for other in everything if not other.is_prepared_round_change or other.content.root == root
+        )
+        if len(fitting) == len(everything) or distinct_signers(fitting) < quorum:
+            continue
+        if (proof := _proof(fitting, message, own_value)) is not None:
+            yield proof
+    unprepared = tuple(message for message in everything if not message.is_prepared_round_change)
+    if prepared and distinct_signers(unprepared) >= quorum:
+        yield Proof(own_value, unprepared, ())
+
+
+def _proof(round_changes: tuple[ProcessingMessage, ...], best: ProcessingMessage, own_value: bytes) -> Proof | None:
+    """The proof of what ``best`` stands for; None where its prepares do not decode."""
+    try:
+        prepares = best.round_changes()
+    except ProtocolError:
+        return None
+    return Proof(best.signed.full_data if best.is_prepared_round_change else own_value, round_changes, prepares)
+
+
+def later_prepared(state: InstanceState, adopted: Prepared | None, message: ProcessingMessage) -> Prepared | None:
+    """What a valid round change shows to have been prepared later than what is known here; None if nothing.
+
+    Who has prepared nothing fits every proof and keeps to that.
+    """
+    known = max(state.last_prepared_round, adopted.round if adopted is not None else 0)
+    if state.last_prepared_value is None or message.content.data_round <= known:
+        return None
+    return Prepared(message.content.data_round, message.signed.full_data, message.round_changes())
