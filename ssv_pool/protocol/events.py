@@ -113,8 +113,9 @@ class StepTime:
     """When a duty reached one step."""
 
     name: str
-    """``due``, ``begun``, ``consensus_started``, ``proposed``, ``prepared``, ``decided``, ``signed``,
-    ``reconstructed``; workers add ``submitted`` and ``accepted``."""
+    """``due``, ``begun``; where the role has them ``pre_consensus`` (the first quorum of signatures before consensus),
+    ``asked`` (the beacon node, first time) and ``received`` (its last answer); ``consensus_started``, ``proposed``,
+    ``prepared``, ``decided``, ``signed``, ``reconstructed``; workers add ``submitted`` and ``accepted``."""
     time: float
     """Seconds since the UNIX epoch."""
 
@@ -302,6 +303,8 @@ class AskBeacon:
     """For which slot."""
     arguments: tuple[tuple[str, str], ...] = ()
     """Further arguments by name."""
+    deadline: float = 0.0
+    """When the duty's result is worth nothing any more, seconds since the UNIX epoch."""
 
 
 @dataclass(frozen=True, slots=True)

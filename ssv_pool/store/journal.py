@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from ssv_pool.protocol.events import Outcome
 from ssv_pool.protocol.types.primitives import OperatorId, Slot
 from ssv_pool.store.models import JournalRow
 from ssv_pool.store.upsert import insert_missing
@@ -41,8 +42,14 @@ class JournalEntry:
 
 
 def record(session: Session, entry: JournalEntry) -> None:
-    """Write what is known of a duty; steps already there keep their times. The same twice changes nothing."""
+    """Write what is known of a duty; steps already there keep their times. The same twice changes nothing.
+
+    A duty that completed stays completed: a node that was killed does its last duties again, and then lacks messages
+    that the others will not send a second time.
+    """
     row = _locked_row(session, entry)
+    if row.outcome == Outcome.COMPLETED.value != entry.outcome:
+        return
     row.role, row.slot, row.executor = entry.role, entry.slot, entry.executor
     row.outcome, row.reason, row.detail = entry.outcome, entry.reason, entry.detail
     row.round, row.silent_operators = entry.round, list(entry.silent_operators)

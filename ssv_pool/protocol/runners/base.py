@@ -249,6 +249,7 @@ class Runner(ABC):
         if request is None or not self.running:
             return
         self.beacon_error = reply.error
+        self.story.reach_again("received", self.services.clock())
         self.on_reply(request, reply)
 
     def on_reply(self, request: AskBeacon, reply: BeaconReply) -> None:  # noqa: B027  some ask nothing
@@ -447,8 +448,9 @@ class Runner(ABC):
         slot = self._running_state().duty.slot
         text = ",".join(value for _, value in arguments)
         request_id = f"{self.identifier.hex()}:{slot}:{kind.value}:{sha256(text.encode()).hexdigest()[:16]}"
-        request = AskBeacon(request_id, kind, slot, tuple(arguments))
+        request = AskBeacon(request_id, kind, slot, tuple(arguments), self.deadline)
         self.requests[request_id] = request
+        self.story.reach("asked", self.services.clock())
         self.outbox.emit(request)
 
     def partial(self, signature: Signature, root: Root, index: ValidatorIndex) -> PartialSignatureMessage:
@@ -502,6 +504,8 @@ class Runner(ABC):
             container.add(index, root, signer, signature)
             if not had_quorum and container.has_quorum(index, root):
                 newly_quorate[root] = None
+        if newly_quorate and self.state is not None and container is self.state.pre_consensus:
+            self.story.reach("pre_consensus", self.services.clock())
         return list(newly_quorate)
 
     def rebuild(

@@ -5,6 +5,7 @@ import pytest
 
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.types.duties import ValidatorDuty
+from ssv_pool.protocol.types.presets import MINIMAL
 from ssv_pool.protocol.types.primitives import Epoch, OperatorId, PublicKey, Root, Slot, ValidatorIndex
 from ssv_pool.store import Database
 from ssv_pool.store.chain import load_chain, save_chain
@@ -111,6 +112,17 @@ def test_an_entry_is_put_together_in_any_order(database: Database, recorded_firs
     assert found == JournalEntry(**{**{n: getattr(ENTRY, n) for n in ENTRY.__slots__}, "steps": ENTRY.steps | steps})
 
 
+def test_a_duty_that_completed_stays_so_when_it_is_done_again(database: Database) -> None:
+    failed = JournalEntry("key", 0, Slot(1), outcome="failed", reason="no_proposal", steps={"begun": 1.0})
+    completed = JournalEntry("key", 0, Slot(1), outcome="completed", round=1, steps={"begun": 2.0, "decided": 2.5})
+    with database.session() as session:
+        record(session, failed)
+        record(session, completed)
+        record(session, failed)
+        (found,) = entries(session)
+    assert found == JournalEntry("key", 0, Slot(1), outcome="completed", round=1, steps={"begun": 1.0, "decided": 2.5})
+
+
 def test_a_step_keeps_the_time_told_first(database: Database) -> None:
     with database.session() as session:
         add_steps(session, "key", 0, Slot(1), {"accepted": 2.0})
@@ -152,6 +164,7 @@ CHAIN = BeaconChain(
     slot_duration_ms=4000,
     slots_per_epoch=8,
     forks=(ForkVersion(Epoch(0), b"\x01\x02\x03\x04", "fulu"), ForkVersion(Epoch(2**64 - 1), bytes(4), "later")),
+    preset=MINIMAL,
 )
 
 

@@ -76,6 +76,7 @@ class Chosen(Selection):
     """Chooses everyone, or nobody."""
 
     def __init__(self, *, everyone: bool = True) -> None:
+        super().__init__()
         self.everyone = everyone
 
     def is_aggregator(self, committee_index: int, committee_length: int, proof: Signature) -> bool:
@@ -174,6 +175,9 @@ def test_the_leader_submits_its_full_block_and_the_others_its_blinded_one() -> N
     assert steps == [
         "due",
         "begun",
+        "pre_consensus",
+        "asked",
+        "received",
         "consensus_started",
         "proposed",
         "prepared",
