@@ -26,7 +26,7 @@ from ssv_pool.protocol import types as t
 from ssv_pool.protocol.committee import Committee
 from ssv_pool.protocol.events import MessageReceived, StartDuty
 from ssv_pool.protocol.forks import ForkSchedule, ProtocolFork, alan_fork, boole_fork
-from ssv_pool.protocol.types import attestations, blocks, contributions, schema
+from ssv_pool.protocol.types import attestations, beacon_schemas, blocks, contributions, schema
 from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeConsensusData, AssignedAggregator
 from ssv_pool.protocol.types.consensus_data import ProposerConsensusData
 from ssv_pool.protocol.types.errors import ProtocolError
@@ -172,7 +172,7 @@ def zero(kind: Any) -> Any:
     match kind:
         case schema.Uint():
             return 1
-        case schema.Bytes():
+        case schema.Bytes() | schema.Bitvector():
             return bytes(kind.size)
         case schema.ByteList():
             return b"xyz"[: kind.limit]
@@ -406,7 +406,7 @@ def _contents(kind: Any, msg_type: int) -> list[Any]:
 
 def block_target(version: int) -> Target:
     """Blocks of one fork of the beacon chain, full and blinded; blobs are left out of the samples, they are large."""
-    schemas = blocks._SCHEMAS[version]  # noqa: SLF001
+    schemas = beacon_schemas.block_schemas(version)
     samples = [schemas.blinded.encode(zero(schemas.blinded))]
     if schemas.contents is None:
         samples.append(schemas.full.encode(zero(schemas.full)))

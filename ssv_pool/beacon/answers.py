@@ -13,6 +13,7 @@ from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import SignedAttestation
 from ssv_pool.protocol.types.beacon import AttestationData, Checkpoint
 from ssv_pool.protocol.types.duties import ValidatorDuty
+from ssv_pool.protocol.types.presets import MAINNET, Preset, preset_named
 from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, Epoch, PublicKey, Root, Slot, ValidatorIndex
 from ssv_pool.protocol.types.roles import BeaconRole
 
@@ -163,6 +164,7 @@ def chain(genesis: Any, spec: Any, schedule: Any) -> BeaconChain:
         slot_duration_ms=duration,
         slots_per_epoch=slots,
         forks=tuple(forks),
+        preset=_preset(config),
     )
 
 
@@ -268,6 +270,15 @@ def error_text(raw: bytes) -> str:
         return raw[:400].decode(errors="replace")
     message = body.get("message") if isinstance(body, dict) else None
     return str(message or body)
+
+
+def _preset(config: dict[str, Any]) -> Preset:
+    # Older nodes leave it out; then it is a public network's.
+    name = member(config, "PRESET_BASE", str) if "PRESET_BASE" in config else MAINNET.name
+    try:
+        return preset_named(name)
+    except ValueError as error:
+        raise AnswerError(f"spec: {error}") from None
 
 
 def _fork_names(config: Mapping[str, Any]) -> dict[bytes, str]:

@@ -5,6 +5,7 @@ Times are seconds since the UNIX epoch as floats; nothing here reads a clock.
 
 from dataclasses import dataclass
 
+from ssv_pool.protocol.types.presets import MAINNET, Preset
 from ssv_pool.protocol.types.primitives import Epoch, Root, Slot
 
 
@@ -34,6 +35,8 @@ class BeaconChain:
     """SLOTS_PER_EPOCH: 32 on mainnet, 8 in the minimal preset."""
     forks: tuple[ForkVersion, ...]
     """The fork schedule in ascending order of epochs; the first entry is at epoch 0."""
+    preset: Preset = MAINNET
+    """Sizes of the chain's containers and committees (PRESET_BASE)."""
 
     @property
     def slot_seconds(self) -> float:

@@ -130,7 +130,7 @@ class DutyExecutor(ABC):
         self._signer = share_signer
         self._threshold = threshold
         self._timings = timings or RoundTimings()
-        self._selection = selection or Selection()
+        self._selection = selection or Selection(chain.preset)
         self._now = 0.0
         self._slot = -1
         self._clock = clock or (lambda: self._now)

@@ -17,7 +17,6 @@ from ssv_pool.protocol.types.aggregator_committee import (
 )
 from ssv_pool.protocol.types.attestations import (
     MAX_COMMITTEE_BITS,
-    MAX_COMMITTEES_PER_SLOT,
     Attestation,
     ElectraAttestation,
 )
@@ -39,6 +38,7 @@ from ssv_pool.protocol.types.messages import (
 )
 from ssv_pool.protocol.types.operations import DepositMessage
 from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
+from ssv_pool.protocol.types.presets import MAINNET
 from ssv_pool.protocol.types.primitives import MessageId, PublicKey, Root
 from ssv_pool.protocol.types.share import Share
 from ssv_pool.spectests import fixtures
@@ -321,7 +321,7 @@ def _lists(fork: SpecFork, made: _Container) -> _Lists:
         case Attestation():
             return [("aggregation bits", len(made.aggregation_bits), MAX_COMMITTEE_BITS)]
         case ElectraAttestation():
-            limit = MAX_COMMITTEE_BITS * MAX_COMMITTEES_PER_SLOT
+            limit = MAINNET.max_attesters_per_slot
             return [("aggregation bits", len(made.aggregation_bits), limit)]
         case _:
             raise MismatchError(f"no limits are known of {type(made).__name__}")

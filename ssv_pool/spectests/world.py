@@ -192,6 +192,7 @@ class SuiteSelection(Selection):
             committees: beacon committee → whether its members aggregate.
             proofs: a sync committee member's proof → whether it is chosen; those not named are not.
         """
+        super().__init__()
         self._places_are_subcommittees = places_are_subcommittees
         self._committees = committees or {}
         self._proofs = proofs

@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
+from ssv_pool.protocol.types.presets import MAINNET, preset_named
 from ssv_pool.protocol.types.primitives import Epoch, Root
 from ssv_pool.store.models import ChainInfo
 
@@ -32,6 +33,7 @@ def _encode(chain: BeaconChain) -> dict[str, Any]:
         "genesis_validators_root": chain.genesis_validators_root.hex(),
         "slot_duration_ms": chain.slot_duration_ms,
         "slots_per_epoch": chain.slots_per_epoch,
+        "preset": chain.preset.name,
         "forks": [[str(fork.epoch), fork.version.hex(), fork.name] for fork in chain.forks],
     }
 
@@ -42,6 +44,8 @@ def _decode(content: dict[str, Any]) -> BeaconChain:
         genesis_validators_root=Root(bytes.fromhex(content["genesis_validators_root"])),
         slot_duration_ms=content["slot_duration_ms"],
         slots_per_epoch=content["slots_per_epoch"],
+        # What was stored before presets were known is a public network's.
+        preset=preset_named(content.get("preset", MAINNET.name)),
         forks=tuple(
             ForkVersion(Epoch(int(epoch)), bytes.fromhex(version), name) for epoch, version, name in content["forks"]
         ),

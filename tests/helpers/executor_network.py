@@ -27,7 +27,8 @@ from ssv_pool.protocol.events import (
     TimerFired,
 )
 from ssv_pool.protocol.executor import DutyExecutor
-from ssv_pool.protocol.types import blocks, schema
+from ssv_pool.protocol.types import schema
+from ssv_pool.protocol.types.beacon_schemas import block_schemas
 from ssv_pool.protocol.types.blocks import DecodedBlock, decode_block
 from ssv_pool.protocol.types.messages import SignedSSVMessage
 from ssv_pool.protocol.types.versions import DataVersion
@@ -130,7 +131,7 @@ def zero(kind: Any) -> Any:
     match kind:
         case schema.Uint():
             return 0
-        case schema.Bytes():
+        case schema.Bytes() | schema.Bitvector():
             return bytes(kind.size)
         case schema.ByteList():
             return b""
@@ -146,7 +147,7 @@ def zero(kind: Any) -> Any:
 
 def empty_block(slot: int, version: DataVersion = DataVersion.DENEB, proposer: int = 1) -> DecodedBlock:
     """A full block (with contents from Deneb on) in which nothing happens."""
-    schemas = blocks._SCHEMAS[version]
+    schemas = block_schemas(version)
     block = zero(schemas.full)._replace(slot=slot, proposer_index=proposer)
     if schemas.contents is None:
         return decode_block(version, schemas.full.encode(block))

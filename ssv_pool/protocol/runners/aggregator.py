@@ -50,20 +50,20 @@ class AggregatorRunner(ConsensusRunner):
 
     def check_data(self, data: ProposerConsensusData) -> None:
         """It must hold what its duty says."""
-        data.validate_alan()
+        data.validate_alan(self.services.chain.preset)
 
     def post_consensus_roots(self) -> Sequence[Root]:
         """The aggregate and proof, in their domain."""
-        data = self.decided
+        data, preset = self.decided, self.services.chain.preset
         domain = self.domain(DOMAIN_AGGREGATE_AND_PROOF, data.duty.slot)
-        return [signing_root(aggregate_of(data).hash_tree_root(), domain)]
+        return [signing_root(aggregate_of(data, preset).hash_tree_root(preset), domain)]
 
     def on_post_consensus_quorum(self, roots: Sequence[Root]) -> None:
         """Rebuild the signature, hand the aggregate over, finish."""
         state = self._running_state()
         (signature,) = self.rebuild_all(state.post_consensus, roots)
         data = self.decided
-        signed = SignedAggregateAndProof(aggregate_of(data), signature)
+        signed = SignedAggregateAndProof(aggregate_of(data, self.services.chain.preset), signature)
         self.submitted()
         self.outbox.emit(SubmitAggregates(state.duty.slot, data.version, (signed,), self.deadline, self.story.key))
         self.finish()

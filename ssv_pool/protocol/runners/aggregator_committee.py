@@ -168,7 +168,7 @@ class AggregatorCommitteeRunner(Runner):
         if not self.requests and state.instance is None:
             value = self._value()
             if value.aggregators or value.contributors:
-                value.validate()
+                value.validate(self.services.chain.preset)
                 self.decide(self.duty.slot, value.encode())
         if error:
             raise ProtocolError(f"the beacon node gave nothing to aggregate: {error}")
@@ -183,7 +183,7 @@ class AggregatorCommitteeRunner(Runner):
             data = self._decode(value)
         except ProtocolError as error:
             raise ProtocolError(str(error), ErrorCode.AGG_COMM_CONSENSUS_DATA_DECODE) from error
-        data.validate()
+        data.validate(self.services.chain.preset)
 
     def on_decided(self, value: bytes) -> None:
         """Sign for the decided aggregators and contributors that are this duty's, and send the partial signatures."""
@@ -393,17 +393,17 @@ class AggregatorCommitteeRunner(Runner):
 
     def _decided_items(self, value: bytes) -> list[_Decided]:
         """What every decided aggregator, then every contributor signs."""
-        data, slot = self._decode(value), self.duty.slot
+        data, slot, preset = self._decode(value), self.duty.slot, self.services.chain.preset
         aggregate_domain = self.domain(DOMAIN_AGGREGATE_AND_PROOF, slot)
         contribution_domain = self.domain(DOMAIN_CONTRIBUTION_AND_PROOF, slot)
         items = [
             _Decided(
                 BeaconRole.AGGREGATOR,
                 message.aggregator_index,
-                signing_root(message.hash_tree_root(), aggregate_domain),
+                signing_root(message.hash_tree_root(preset), aggregate_domain),
                 message,
             )
-            for message in data.aggregate_and_proofs()
+            for message in data.aggregate_and_proofs(preset)
         ]
         items += [
             _Decided(

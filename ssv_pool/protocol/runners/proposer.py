@@ -45,7 +45,7 @@ class ProposerRunner(ConsensusRunner):
             raise ProtocolError("the beacon node gave an empty block")
         payload = reply.payload
         if self.services.blinds_blocks:
-            block = decode_block(reply.version, payload)
+            block = decode_block(reply.version, payload, self.services.chain.preset)
             if not block.blinded:
                 self._full_block = block
                 payload = blinded_of(block).raw
@@ -65,9 +65,9 @@ class ProposerRunner(ConsensusRunner):
         if data.duty.type == BeaconRole.PROPOSER:
             self._block_of(data)
         elif self.services.fork.strict_types:
-            data.validate_boole()
+            data.validate_boole(self.services.chain.preset)
         else:
-            data.validate_alan()
+            data.validate_alan(self.services.chain.preset)
 
     def check_value(self, value: bytes) -> None:
         """Besides what is checked of every value: the block must not be slashable."""
@@ -105,7 +105,7 @@ class ProposerRunner(ConsensusRunner):
     def _block_of(self, data: ProposerConsensusData) -> DecodedBlock:
         last = self._decoded
         if last is None or (last.version, last.raw) != (data.version, data.data_ssz):
-            last = self._decoded = block_of(data)
+            last = self._decoded = block_of(data, self.services.chain.preset)
         return last
 
     def _block_to_submit(self) -> DecodedBlock:

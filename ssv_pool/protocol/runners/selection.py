@@ -2,13 +2,11 @@
 
 from hashlib import sha256
 
+from ssv_pool.protocol.types.presets import MAINNET, Preset
 from ssv_pool.protocol.types.primitives import Signature
 
 TARGET_AGGREGATORS_PER_COMMITTEE = 16
 """About how many members of a beacon committee aggregate."""
-
-SYNC_SUBCOMMITTEE_SIZE = 128
-"""Members of a subcommittee of the sync committee: 512 in 4."""
 
 TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE = 16
 """About how many members of a sync subcommittee aggregate."""
@@ -17,9 +15,13 @@ TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE = 16
 class Selection:
     """The beacon chain's rules; tests put their own in its place."""
 
+    def __init__(self, preset: Preset = MAINNET) -> None:
+        """Make the rules of a preset."""
+        self._subcommittee_size = preset.subcommittee_size
+
     def subcommittee(self, place: int) -> int:
         """Which part of the sync committee a place in it belongs to."""
-        return place // SYNC_SUBCOMMITTEE_SIZE
+        return place // self._subcommittee_size
 
     def is_aggregator(self, committee_index: int, committee_length: int, proof: Signature) -> bool:  # noqa: ARG002
         """Whether a member of a beacon committee aggregates.
@@ -33,7 +35,7 @@ class Selection:
 
     def is_sync_committee_aggregator(self, proof: Signature) -> bool:
         """Whether a member of a sync subcommittee makes its contribution; ``proof`` has 96 bytes."""
-        return _is_chosen(proof, max(1, SYNC_SUBCOMMITTEE_SIZE // TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE))
+        return _is_chosen(proof, max(1, self._subcommittee_size // TARGET_AGGREGATORS_PER_SYNC_SUBCOMMITTEE))
 
 
 def _is_chosen(proof: Signature, modulo: int) -> bool:

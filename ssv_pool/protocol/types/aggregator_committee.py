@@ -19,6 +19,7 @@ from ssv_pool.protocol.types.contributions import (
 )
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
+from ssv_pool.protocol.types.presets import MAINNET, Preset
 from ssv_pool.protocol.types.primitives import Root, Signature, Slot, ValidatorIndex
 from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.protocol.types.versions import check_version
@@ -146,7 +147,7 @@ class AggregatorCommitteeConsensusData:
             ),
         )
 
-    def validate(self) -> None:
+    def validate(self, preset: Preset = MAINNET) -> None:
         """Check that aggregators and aggregates belong to one another, and that the attestations decode.
 
         Raises:
@@ -156,10 +157,10 @@ class AggregatorCommitteeConsensusData:
             raise ProtocolError(
                 "aggregator committee data name no validator", ErrorCode.AGG_COMM_CONSENSUS_DATA_NO_VALIDATOR
             )
-        self._validate_aggregators()
+        self._validate_aggregators(preset)
         self._validate_contributors()
 
-    def _validate_aggregators(self) -> None:
+    def _validate_aggregators(self, preset: Preset) -> None:
         listed = self.aggregator_committee_indexes
         if len(listed) != len(self.aggregated_attestations):
             raise ProtocolError(
@@ -177,7 +178,7 @@ class AggregatorCommitteeConsensusData:
         )
         for raw in self.aggregated_attestations:
             try:
-                decode_attestation(self.version, raw)
+                decode_attestation(self.version, raw, preset)
             except ProtocolError as error:
                 raise ProtocolError(
                     f"an aggregated attestation does not decode: {error}", ErrorCode.AGG_COMM_ATTESTATION_DECODING
@@ -193,7 +194,7 @@ class AggregatorCommitteeConsensusData:
             unused=ErrorCode.AGG_COMM_UNUSED_SUBNET,
         )
 
-    def aggregate_and_proofs(self) -> tuple[AggregateAndProof, ...]:
+    def aggregate_and_proofs(self, preset: Preset = MAINNET) -> tuple[AggregateAndProof, ...]:
         """What each aggregator is to sign, in the order of ``aggregators``.
 
         Raises:
@@ -209,7 +210,7 @@ class AggregatorCommitteeConsensusData:
                 raise ProtocolError(f"no attestation of beacon committee {index}", ErrorCode.AGG_COMM_COMM_IDX_MISMATCH)
             if index not in decoded:
                 version = check_version(self.version, ErrorCode.UNKNOWN_BLOCK_VERSION)
-                decoded[index] = decode_attestation(version, raws[index])
+                decoded[index] = decode_attestation(version, raws[index], preset)
             proofs.append(AggregateAndProof(aggregator.validator_index, decoded[index], aggregator.selection_proof))
         return tuple(proofs)
 

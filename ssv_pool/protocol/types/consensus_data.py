@@ -16,6 +16,7 @@ from ssv_pool.protocol.types.blocks import DecodedBlock, decode_block
 from ssv_pool.protocol.types.contributions import Contributions
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
+from ssv_pool.protocol.types.presets import MAINNET, Preset
 from ssv_pool.protocol.types.primitives import Root
 from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.protocol.types.versions import DataVersion, check_version
@@ -60,17 +61,17 @@ class ProposerConsensusData:
         ssz.check_limit("ProposerConsensusData.data_ssz", len(raw) - second, MAX_DATA_SSZ_BYTES)
         return cls(ValidatorDuty.decode(raw[first:second]), version, raw[second:])
 
-    def validate_boole(self) -> None:
+    def validate_boole(self, preset: Preset = MAINNET) -> None:
         """Raises ProtocolError: 10 where the duty is no proposal, then 11 or 1 where the block does not decode."""
         if self.duty.type != BeaconRole.PROPOSER:
             raise _unknown_role(self.duty)
-        block_of(self)
+        block_of(self, preset)
 
-    def validate_alan(self) -> None:
+    def validate_alan(self, preset: Preset = MAINNET) -> None:
         """Raises ProtocolError: the duty's type has no consensus data (its code), or the object does not decode."""
         reader = _ALAN_READERS.get(self.duty.type)
         if reader is not None:
-            reader(self)
+            reader(self, preset)
             return
         if self.duty.type == BeaconRole.VALIDATOR_REGISTRATION:
             raise ProtocolError(
@@ -89,18 +90,18 @@ class ProposerConsensusData:
         )
 
 
-def block_of(consensus_data: ProposerConsensusData) -> DecodedBlock:
+def block_of(consensus_data: ProposerConsensusData, preset: Preset = MAINNET) -> DecodedBlock:
     """The block in a proposer's consensus data. Raises ProtocolError: 11 for an unknown version, else 1."""
-    return decode_block(consensus_data.version, consensus_data.data_ssz)
+    return decode_block(consensus_data.version, consensus_data.data_ssz, preset)
 
 
-def aggregate_of(consensus_data: ProposerConsensusData) -> AggregateAndProof:
+def aggregate_of(consensus_data: ProposerConsensusData, preset: Preset = MAINNET) -> AggregateAndProof:
     """The aggregate in an Alan aggregator's consensus data.
 
     Raises:
         ProtocolError: without code for an unknown version, UNMARSHAL_SSZ where it does not decode.
     """
-    return AggregateAndProof.decode(check_version(consensus_data.version), consensus_data.data_ssz)
+    return AggregateAndProof.decode(check_version(consensus_data.version), consensus_data.data_ssz, preset)
 
 
 def contributions_of(consensus_data: ProposerConsensusData) -> Contributions:
@@ -112,10 +113,10 @@ def _unknown_role(duty: ValidatorDuty) -> ProtocolError:
     return ProtocolError(f"consensus data for a duty of type {duty.type}", ErrorCode.UNKNOWN_DUTY_ROLE_DATA)
 
 
-_ALAN_READERS: Mapping[int, Callable[[ProposerConsensusData], object]] = MappingProxyType(
+_ALAN_READERS: Mapping[int, Callable[[ProposerConsensusData, Preset], object]] = MappingProxyType(
     {
         BeaconRole.PROPOSER: block_of,
         BeaconRole.AGGREGATOR: aggregate_of,
-        BeaconRole.SYNC_COMMITTEE_CONTRIBUTION: contributions_of,
+        BeaconRole.SYNC_COMMITTEE_CONTRIBUTION: lambda data, _: contributions_of(data),
     }
 )

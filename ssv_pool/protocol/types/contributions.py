@@ -10,15 +10,6 @@ from ssv_pool.protocol.types.primitives import Root, Signature, Slot, ValidatorI
 MAX_CONTRIBUTIONS = 13
 """List limit of Contributions."""
 
-SYNC_COMMITTEE_SIZE = 512
-"""Validators in the sync committee."""
-
-SYNC_COMMITTEE_SUBNETS = 4
-"""Parts of the sync committee whose messages are aggregated apart."""
-
-SUBCOMMITTEE_SIZE = SYNC_COMMITTEE_SIZE // SYNC_COMMITTEE_SUBNETS
-"""Validators in such a part."""
-
 _CONTRIBUTION = struct.Struct("<Q32sQ16s96s")
 _ITEM_BYTES = 96 + _CONTRIBUTION.size
 
@@ -32,7 +23,7 @@ class SyncCommitteeContribution:
     """32 bytes."""
     subcommittee_index: int
     aggregation_bits: bytes
-    """Who of the subcommittee's 128 took part; 16 bytes."""
+    """Who of the subcommittee's 128 took part; 16 bytes. In a preset with fewer the rest is zero: the root is one."""
     signature: Signature
     """96 bytes."""
 

@@ -58,7 +58,7 @@ class Uint:
 
 
 class Bytes:
-    """A byte vector, or a bit vector whose number of bits is a multiple of 8."""
+    """A byte vector."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -72,6 +72,27 @@ class Bytes:
         """Raises ProtocolError (UNMARSHAL_SSZ)."""
         _check_exact(name, raw, self.size)
         return raw
+
+    def root(self, value: bytes) -> Root:
+        """SSZ root, 32 bytes."""
+        return ssz.bytes_root(value)
+
+
+class Bitvector:
+    """A vector of ``bits`` bits, kept as on the wire: lowest bit first."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        self.size = (bits + 7) // 8
+
+    def encode(self, value: bytes) -> bytes:
+        """The bytes. Raises ValueError when they are not ``size`` many."""
+        ssz.check_fixed(f"vector of {self.bits} bits", value, self.size)
+        return value
+
+    def decode(self, name: str, raw: bytes) -> bytes:
+        """Raises ProtocolError (UNMARSHAL_SSZ), also where a bit beyond the last is set."""
+        return ssz.check_bitvector(name, raw, self.bits)
 
     def root(self, value: bytes) -> Root:
         """SSZ root, 32 bytes."""

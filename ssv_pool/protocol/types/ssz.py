@@ -174,6 +174,16 @@ def check_bitlist(name: str, raw: bytes, limit: int) -> bytes:
     return raw
 
 
+def check_bitvector(name: str, raw: bytes, bits: int) -> bytes:
+    """Refuse what is no vector of ``bits`` bits: of another length, or with a bit set beyond the last."""
+    size = (bits + 7) // 8
+    if len(raw) != size:
+        raise undecodable(name, f"{len(raw)} bytes, expected {size}")
+    if bits % 8 and raw[-1] >> bits % 8:
+        raise undecodable(name, f"a bit beyond the last of {bits} is set")
+    return raw
+
+
 def encode_byte_lists(items: Sequence[bytes]) -> bytes:
     """Write a list of byte lists: the table of offsets, then the items."""
     if not items:

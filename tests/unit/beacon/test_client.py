@@ -9,6 +9,7 @@ from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import SignedAttestation
 from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, AttestationData, Checkpoint, ValidatorDuty
+from ssv_pool.protocol.types.presets import MINIMAL
 
 KEY = bytes([7]) * 48
 ROOT = bytes([9]) * 32
@@ -92,6 +93,11 @@ class TestReads:
         assert chain.fork_at(3).name == "altair"
         del spec["SLOT_DURATION_MS"]
         assert client_of(node).chain().slot_duration_ms == 12000
+        spec["PRESET_BASE"] = "minimal"
+        assert client_of(node).chain().preset is MINIMAL
+        spec["PRESET_BASE"] = "gnosis"
+        with pytest.raises(BeaconError, match="spec: preset 'gnosis', expected one of mainnet, minimal"):
+            client_of(node).chain()
 
     def test_validators(self):
         def entry(key):

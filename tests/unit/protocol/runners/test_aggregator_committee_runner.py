@@ -59,6 +59,7 @@ class OddProofs(Selection):
     """Chooses the beacon committees and sync committee members of these numbers."""
 
     def __init__(self, committees: set[int] | None = None, *, sync: bool = True) -> None:
+        super().__init__()
         self.committees = committees
         self.sync = sync
 

@@ -18,6 +18,8 @@ from ssz_oracle import REFUSED, damaged, reencoded
 from ssv_pool.protocol.types import ErrorCode, ProtocolError, Signature
 from ssv_pool.protocol.types import blocks as b
 from ssv_pool.protocol.types import schema as s
+from ssv_pool.protocol.types.beacon_schemas import block_schemas
+from ssv_pool.protocol.types.presets import MAINNET, MINIMAL
 from ssv_pool.protocol.types.versions import DataVersion
 
 VERSIONS = [DataVersion.CAPELLA, DataVersion.DENEB, DataVersion.ELECTRA, DataVersion.FULU]
@@ -25,18 +27,19 @@ KZG_PROOF = OByteVector[48]
 BLOB = OByteVector[131_072]
 
 every_version = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name.lower())
+every_preset = pytest.mark.parametrize("preset", [MAINNET, MINIMAL], ids=lambda preset: preset.name)
 
 
-def specification(version):
-    """The executable specification of a fork, mainnet preset; importing it takes a second."""
+def specification(version, preset=MAINNET):
+    """The executable specification of a fork; importing it takes a second."""
     import importlib
 
     pytest.importorskip("eth_consensus_specs")
-    return importlib.import_module(f"eth_consensus_specs.{version.name.lower()}.mainnet")
+    return importlib.import_module(f"eth_consensus_specs.{version.name.lower()}.{preset.name}")
 
 
-def schemas(version):
-    return b._SCHEMAS[version]
+def schemas(version, preset=MAINNET):
+    return block_schemas(version, preset)
 
 
 def shape_of_oracle(kind):
@@ -46,7 +49,7 @@ def shape_of_oracle(kind):
     if issubclass(kind, OBitlist):
         return ("bits up to", kind.limit())
     if issubclass(kind, OBitvector):
-        return ("bytes", kind.vector_length() // 8)
+        return ("bits", kind.vector_length())
     if issubclass(kind, OByteList):
         return ("bytes up to", kind.limit())
     if issubclass(kind, OByteVector):
@@ -67,6 +70,8 @@ def shape(kind):
             return ("bits up to", kind.limit)
         case s.ByteList():
             return ("bytes up to", kind.limit)
+        case s.Bitvector():
+            return ("bits", kind.bits)
         case s.Bytes():
             return ("bytes", kind.size)
         case s.U64List():
@@ -80,10 +85,12 @@ def shape(kind):
     raise AssertionError(kind)
 
 
+@every_preset
 @every_version
-def test_full_blocks_are_the_specifications(version):
-    assert shape(schemas(version).full) == shape_of_oracle(specification(version).BeaconBlock)
-    assert shape(schemas(version).header) == shape_of_oracle(specification(version).ExecutionPayloadHeader)
+def test_full_blocks_are_the_specifications(version, preset):
+    made, spec = schemas(version, preset), specification(version, preset)
+    assert shape(made.full) == shape_of_oracle(spec.BeaconBlock)
+    assert shape(made.header) == shape_of_oracle(spec.ExecutionPayloadHeader)
 
 
 def random_value(kind, dice, most=2):
@@ -96,6 +103,8 @@ def random_value(kind, dice, most=2):
             return (dice.getrandbits(300) & (2**count - 1) | 1 << count).to_bytes(count // 8 + 1, "little")
         case s.ByteList():
             return dice.randbytes(dice.randrange(min(kind.limit, 300) + 1))
+        case s.Bitvector():
+            return dice.getrandbits(kind.bits).to_bytes(kind.size, "little")
         case s.Bytes():
             return dice.randbytes(kind.size)
         case s.U64List():
@@ -109,13 +118,13 @@ def random_value(kind, dice, most=2):
     raise AssertionError(kind)
 
 
-def random_block(version, seed=0, most=2):
-    return random_value(schemas(version).full, random.Random(seed), most)
+def random_block(version, seed=0, most=2, preset=MAINNET):
+    return random_value(schemas(version, preset).full, random.Random(seed), most)
 
 
-def contents(version, block, blobs=1):
+def contents(version, block, blobs=1, preset=MAINNET):
     """A block's bytes as they are proposed: with blobs from Deneb on."""
-    made = schemas(version)
+    made = schemas(version, preset)
     if made.contents is None:
         return made.full.encode(block)
     dice = random.Random(1)
@@ -124,27 +133,30 @@ def contents(version, block, blobs=1):
     )
 
 
+@every_preset
 @every_version
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_bytes_and_roots_equal_the_specifications(version, seed):
-    block = random_block(version, seed)
-    raw = schemas(version).full.encode(block)
-    expected = specification(version).BeaconBlock.decode_bytes(raw)
+def test_bytes_and_roots_equal_the_specifications(version, preset, seed):
+    block = random_block(version, seed, preset=preset)
+    raw = schemas(version, preset).full.encode(block)
+    expected = specification(version, preset).BeaconBlock.decode_bytes(raw)
     assert expected.encode_bytes() == raw
-    decoded = b.decode_block(version, contents(version, block))
+    decoded = b.decode_block(version, contents(version, block, preset=preset), preset)
     assert (decoded.block, decoded.root) == (block, bytes(expected.hash_tree_root()))
 
 
+@every_preset
 @every_version
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_a_blinded_block_has_its_full_ones_root(version, seed):
-    full = b.decode_block(version, contents(version, random_block(version, seed)))
+def test_a_blinded_block_has_its_full_ones_root(version, preset, seed):
+    block = random_block(version, seed, preset=preset)
+    full = b.decode_block(version, contents(version, block, preset=preset), preset)
     blinded = b.blinded_of(full)
-    assert b.decode_block(version, blinded.raw) == blinded
+    assert b.decode_block(version, blinded.raw, preset) == blinded
     assert (blinded.blinded, blinded.root, blinded.slot) == (True, full.root, full.slot)
-    assert schemas(version).blinded.root(blinded.object) == full.root
+    assert schemas(version, preset).blinded.root(blinded.object) == full.root
     assert b.blinded_of(blinded) is blinded
 
 
@@ -173,6 +185,9 @@ def test_what_is_submitted_equals_the_specifications_signed_block(version):
 
     blinded = b.blinded_of(decoded)
     assert blinded.signed(signature) == (100).to_bytes(4, "little") + signature + blinded.raw
+    for block in (decoded, blinded):
+        submitted = schemas(version).signed(blinded=block.blinded).read(block.signed(signature))
+        assert submitted[0].signature == signature if block.has_contents else submitted.signature == signature
     with pytest.raises(ValueError, match=r"^block signature is 95 bytes long, expected 96$"):
         blinded.signed(Signature(bytes(95)))
 
@@ -221,7 +236,29 @@ def test_numbers_and_vectors_that_do_not_fit_are_not_encoded():
         s.Uint(8).encode(2**64)
     with pytest.raises(ValueError, match=r"^byte vector of 4 is 5 bytes long, expected 4$"):
         s.Bytes(4).encode(bytes(5))
+    with pytest.raises(ValueError, match=r"^vector of 4 bits is 2 bytes long, expected 1$"):
+        s.Bitvector(4).encode(bytes(2))
     with pytest.raises(ValueError, match=r"^a vector has 1 items, expected 2$"):
         s.Vector(s.Bytes(32), 2).encode((bytes(32),))
     with pytest.raises(ValueError, match=r"^a vector's items are of variable size, expected a fixed one$"):
         s.Vector(s.ByteList(3), 2)
+
+
+@pytest.mark.parametrize("version", [DataVersion.PHASE0, DataVersion.BELLATRIX])
+def test_there_are_no_tables_of_earlier_blocks(version):
+    with pytest.raises(ValueError, match=rf"^blocks of {version.name.lower()}, expected one of capella to fulu$"):
+        block_schemas(version)
+
+
+def test_a_block_of_another_preset_is_refused():
+    raw = contents(DataVersion.FULU, random_block(DataVersion.FULU, preset=MINIMAL), preset=MINIMAL)
+    with pytest.raises(ProtocolError, match=r"neither as blinded \(.*\) nor as full"):
+        b.decode_block(DataVersion.FULU, raw)
+
+
+def test_bits_beyond_a_vectors_last_are_refused():
+    assert s.Bitvector(4).decode("bits", b"\x0f") == b"\x0f"
+    with pytest.raises(ProtocolError, match=r"^bits: a bit beyond the last of 4 is set$"):
+        s.Bitvector(4).decode("bits", b"\x1f")
+    with pytest.raises(ProtocolError, match=r"^bits: 2 bytes, expected 1$"):
+        s.Bitvector(4).decode("bits", b"\x0f\0")
