@@ -5,6 +5,7 @@ from typing import Any
 
 import boa
 import pytest
+from contract_vm import event, refusal
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from registry_vm import (
@@ -28,8 +29,6 @@ from registry_vm import (
     VALIDATOR_REMOVED,
     WITHDRAW,
     RegistryVM,
-    event,
-    refusal,
 )
 
 from ssv_pool.registry.artifacts import compile_contract, contracts_folder, declared_errors, main, published_abi

@@ -4,6 +4,7 @@ from typing import Any
 
 import boa
 import pytest
+from contract_vm import refusal, types_of
 from eth_abi.abi import decode
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -17,8 +18,6 @@ from registry_vm import (
     VALIDATOR_REMOVED,
     WITHDRAW,
     RegistryVM,
-    refusal,
-    types_of,
 )
 
 pytestmark = [pytest.mark.contracts, pytest.mark.slow]
