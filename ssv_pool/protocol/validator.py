@@ -25,7 +25,7 @@ from ssv_pool.protocol.runners import (
     ValidatorRunner,
     VoluntaryExitRunner,
 )
-from ssv_pool.protocol.runners.base import DEFAULT_GAS_LIMIT
+from ssv_pool.protocol.runners.services import DEFAULT_GAS_LIMIT
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.errors import ProtocolError
 from ssv_pool.protocol.types.ids import message_executor, message_role, validator_message_id
@@ -81,6 +81,13 @@ class Validator(DutyExecutor):
         self._chain = chain or self._chain
         self.member = member
         self.share = share
+        return self._outbox.take()
+
+    def leave(self) -> list[Effect]:
+        """The registry has the validator no more, or with another share: its duties end."""
+        for runner in self.runners.values():
+            runner.forget(list(runner.shares))
+        self._drop_ended()
         return self._outbox.take()
 
     def key_of(self, role: RunnerRole, slot: Slot) -> str:

@@ -15,7 +15,10 @@ from ssv_pool.protocol.events import (
     SubmitAggregates,
     SubmitContributions,
 )
-from ssv_pool.protocol.runners.base import Duty, Outbox, Pair, Runner, Services
+from ssv_pool.protocol.runners.base import Runner
+from ssv_pool.protocol.runners.collector import Pair
+from ssv_pool.protocol.runners.services import Outbox, Services
+from ssv_pool.protocol.runners.state import Duty
 from ssv_pool.protocol.runners.story import DutyStory
 from ssv_pool.protocol.types import ssz
 from ssv_pool.protocol.types.aggregator_committee import (
@@ -216,7 +219,7 @@ class AggregatorCommitteeRunner(Runner):
             and (item.role, item.index, item.root) not in self._submitted
             and state.post_consensus.has_quorum(item.index, item.root)
         }
-        rebuilt = self.rebuild(state.post_consensus, list(due), roots)
+        rebuilt = self.collector.rebuild(state.post_consensus, list(due), roots)
         aggregates, contributions = [], []
         for pair, item in due.items():
             signature = rebuilt.signatures.get(pair)
@@ -314,7 +317,7 @@ class AggregatorCommitteeRunner(Runner):
             for proof in by_root.get(root, ())
             if container.has_quorum(proof.index, root)
         }
-        rebuilt = self.rebuild(container, list(due), roots)
+        rebuilt = self.collector.rebuild(container, list(due), roots)
         for pair, proof in due.items():
             signature = rebuilt.signatures.get(pair)
             if signature is None:

@@ -9,12 +9,9 @@ runner turns these into effects. What a runner wants done goes into its outbox.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Protocol
 
-from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.events import (
     NO_ROUND,
     ArmTimer,
@@ -22,28 +19,25 @@ from ssv_pool.protocol.events import (
     AskKind,
     BeaconReply,
     DutyEnded,
-    Effect,
     Outcome,
     Reason,
     TimerKey,
     TimerKind,
 )
-from ssv_pool.protocol.forks import ProtocolFork
-from ssv_pool.protocol.ports import OperatorKeys, Reconstruction, ShareSigner, SlashableError, ThresholdScheme
-from ssv_pool.protocol.qbft import Context, Controller, Instance, ProcessingMessage, RoundTimings
+from ssv_pool.protocol.ports import SlashableError
+from ssv_pool.protocol.qbft import Context, Controller, ProcessingMessage
+from ssv_pool.protocol.runners.collector import SignatureCollector
 from ssv_pool.protocol.runners.partials import PartialSignatureContainer
-from ssv_pool.protocol.runners.selection import Selection
+from ssv_pool.protocol.runners.services import Outbox, Services
+from ssv_pool.protocol.runners.state import Duty, RunnerState
 from ssv_pool.protocol.runners.story import DutyStory
-from ssv_pool.protocol.types.aggregator_committee import AggregatorCommitteeDuty
 from ssv_pool.protocol.types.beacon import compute_domain
-from ssv_pool.protocol.types.duties import CommitteeDuty, ValidatorDuty
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.messages import SignedSSVMessage, SSVMessage
 from ssv_pool.protocol.types.partial import PartialSignatureMessage, PartialSignatureMessages
 from ssv_pool.protocol.types.primitives import (
     Domain,
     MessageId,
-    PublicKey,
     Root,
     Round,
     Signature,
@@ -52,12 +46,6 @@ from ssv_pool.protocol.types.primitives import (
 )
 from ssv_pool.protocol.types.roles import MsgType, PartialSignatureType, QBFTMessageType, RunnerRole
 from ssv_pool.protocol.types.share import CommitteeMember, Share
-
-STORED_INSTANCES = 2
-"""How many instances a runner's controller keeps (Go client); the specification's tests keep all."""
-
-DEFAULT_GAS_LIMIT = 36_000_000
-"""Gas limit in validator registrations (Go client, on networks past their 36M epoch)."""
 
 _VALUE_CHECK_CODES = frozenset(
     {
@@ -75,88 +63,6 @@ _VALUE_CHECK_CODES = frozenset(
     }
 )
 """Codes of a proposal whose value is what is wrong with it."""
-
-
-class Outbox(Protocol):
-    """Takes what a runner wants done."""
-
-    def broadcast(self, message: SignedSSVMessage) -> None:
-        """Send a message to the committee, this operator included."""
-        ...
-
-    def emit(self, effect: Effect) -> None:
-        """Have any other effect done."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all runners of a committee are given."""
-
-    fork: ProtocolFork
-    """The fork of the duty's slot."""
-    chain: BeaconChain
-    """The beacon chain's constants and slot arithmetic."""
-    keys: OperatorKeys
-    """RSA keys of the operators."""
-    signer: ShareSigner
-    """Signs with this operator's shares."""
-    threshold: ThresholdScheme
-    """Rebuilds and checks BLS signatures."""
-    timings: RoundTimings
-    """Lengths of QBFT rounds."""
-    clock: Callable[[], float]
-    """Where the times of steps come from, seconds since the UNIX epoch."""
-    selection: Selection = field(default_factory=Selection)
-    """Who is an aggregator."""
-    stored_instances: int | None = STORED_INSTANCES
-    """How many instances a controller keeps; None: all."""
-    blinds_blocks: bool = True
-    """Whether a full block of the own beacon node is proposed in its blinded form (Go client)."""
-    gas_limit: int = DEFAULT_GAS_LIMIT
-    """Gas limit in validator registrations; all operators of a committee must have the same."""
-
-
-Duty = CommitteeDuty | ValidatorDuty | AggregatorCommitteeDuty
-"""What a runner can be started with."""
-
-
-@dataclass(slots=True)
-class RunnerState:
-    """What a runner knows of the duty it does, field by field as the specification has it."""
-
-    duty: Duty
-    """The duty it was started with."""
-    pre_consensus: PartialSignatureContainer
-    """Partial signatures needed before consensus."""
-    post_consensus: PartialSignatureContainer
-    """Partial signatures over what was decided."""
-    instance: Instance | None = None
-    """The consensus instance of this duty."""
-    decided_value: bytes = b""
-    """What was decided, empty before."""
-    finished: bool = False
-    """Everything was submitted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One signature to be: a validator and what is signed."""
-
-    index: ValidatorIndex
-    """The validator."""
-    root: Root
-    """The signing root, 32 bytes."""
-
-
-@dataclass(slots=True)
-class Rebuilt:
-    """What came of rebuilding signatures."""
-
-    signatures: dict[Pair, Signature] = field(default_factory=dict)
-    """The ones that verified."""
-    failed: list[Pair] = field(default_factory=list)
-    """The others."""
 
 
 class Runner(ABC):
@@ -192,8 +98,7 @@ class Runner(ABC):
         self.deadline = 0.0
         self.ended = False
         """Whether DutyEnded was emitted."""
-        self.dropped_partials = 0
-        """How many partial signatures were found invalid."""
+        self.collector = SignatureCollector(services.threshold, self.shares)
         self.requests: dict[str, AskBeacon] = {}
         """What was asked of the beacon node and not answered yet, by request id."""
         self.beacon_error = ""
@@ -287,7 +192,7 @@ class Runner(ABC):
         self.story = story
         self.deadline = deadline
         self.ended = False
-        self.dropped_partials = 0
+        self.collector.dropped.clear()
         self.requests = {}
         self.beacon_error = ""
         self.outbox.emit(ArmTimer(self._timer(duty.slot, TimerKind.DEADLINE), deadline))
@@ -486,99 +391,16 @@ class Runner(ABC):
     def add_partials(
         self, container: PartialSignatureContainer, messages: Sequence[PartialSignatureMessage]
     ) -> list[Root]:
-        """Store partial signatures.
-
-        They are not verified: the rebuilt signature is. Only where an operator sends a second, different signature for
-        the same thing, the two are checked, and a valid one stays.
-
-        Returns:
-            The roots that thereby got a quorum for some validator, each once, in order.
-        """
-        settled = self._settle_conflicts(container, messages)
-        newly_quorate: dict[Root, None] = {}
-        for message in messages:
-            if settled and message in settled:
-                continue
-            signature, root, signer, index = message
-            had_quorum = container.has_quorum(index, root)
-            container.add(index, root, signer, signature)
-            if not had_quorum and container.has_quorum(index, root):
-                newly_quorate[root] = None
-        if newly_quorate and self.state is not None and container is self.state.pre_consensus:
+        """Store partial signatures; returns the roots that thereby got a quorum for some validator, each once."""
+        roots = self.collector.add(container, messages)
+        if roots and self.state is not None and container is self.state.pre_consensus:
             self.story.reach("pre_consensus", self.services.clock())
-        return list(newly_quorate)
+        return roots
 
-    def rebuild(
-        self, container: PartialSignatureContainer, pairs: Sequence[Pair], newly_quorate: Sequence[Root]
-    ) -> Rebuilt:
-        """Rebuild the signatures of many pairs in one batch; where one fails, find and drop its bad parts.
-
-        Args:
-            container: where the partial signatures are; each pair has a quorum there.
-            pairs: what to rebuild; each validator has a share.
-            newly_quorate: the roots that just got a quorum: a failing validator's parts are checked for all of them.
-        """
-        rebuilt = Rebuilt()
-        items = [
-            Reconstruction(
-                self.shares[pair.index].validator_pubkey, pair.root, dict(container.partials(pair.index, pair.root))
-            )
-            for pair in pairs
-        ]
-        for pair, signature in zip(pairs, self.services.threshold.reconstruct(items), strict=True):
-            if signature is None:
-                rebuilt.failed.append(pair)
-            else:
-                rebuilt.signatures[pair] = signature
-        if rebuilt.failed:
-            suspects = {Pair(pair.index, root): None for pair in rebuilt.failed for root in newly_quorate}
-            self._drop_invalid(container, list(suspects))
-        return rebuilt
-
-    def _settle_conflicts(
-        self, container: PartialSignatureContainer, messages: Sequence[PartialSignatureMessage]
-    ) -> set[PartialSignatureMessage]:
-        """Deal with messages that differ from what their signer sent before; returns them."""
-        conflicts = []
-        for message in messages:
-            stored = container.partials(message.validator_index, message.signing_root).get(message.signer)
-            if stored is None or stored == message.partial_signature:
-                continue
-            share_key = self._share_key(message)
-            if share_key is not None:
-                conflicts.append((message, share_key, stored))
-        if not conflicts:
-            return set()
-        verify = self.services.threshold.verify_many
-        stored_valid = verify([(key, message.signing_root, stored) for message, key, stored in conflicts])
-        new_valid = verify([(key, message.signing_root, message.partial_signature) for message, key, _ in conflicts])
-        for (message, _, _), keep, take in zip(conflicts, stored_valid, new_valid, strict=True):
-            index, root, signer = message.validator_index, message.signing_root, message.signer
-            if keep or signer not in container.partials(index, root):
-                continue
-            container.remove(index, root, signer)
-            if take:
-                container.add(index, root, signer, message.partial_signature)
-        return {message for message, _, _ in conflicts}
-
-    def _share_key(self, message: PartialSignatureMessage) -> PublicKey | None:
-        share = self.shares.get(message.validator_index)
-        member = None if share is None else share.member(message.signer)
-        return None if member is None else member.share_pubkey
-
-    def _drop_invalid(self, container: PartialSignatureContainer, pairs: Sequence[Pair]) -> None:
-        """Verify every stored partial signature of these pairs, in one batch, and drop the ones that fail."""
-        stored = []
-        for pair in pairs:
-            share_keys = {member.signer: member.share_pubkey for member in self.shares[pair.index].committee}
-            for signer, signature in container.partials(pair.index, pair.root).items():
-                if signer in share_keys:
-                    stored.append((pair, signer, (share_keys[signer], pair.root, signature)))
-        verdicts = self.services.threshold.verify_many([item for _, _, item in stored])
-        for (pair, signer, _), valid in zip(stored, verdicts, strict=True):
-            if not valid:
-                container.remove(pair.index, pair.root, signer)
-                self.dropped_partials += 1
+    @property
+    def dropped_partials(self) -> int:
+        """How many partial signatures were found invalid."""
+        return self.collector.dropped.total()
 
     def _note_progress(self, state: RunnerState) -> None:
         if state.instance is None:

@@ -12,7 +12,9 @@ from ssv_pool.protocol.events import (
     SubmitAttestations,
     SubmitSyncCommitteeMessages,
 )
-from ssv_pool.protocol.runners.base import Outbox, Pair, Runner, Services
+from ssv_pool.protocol.runners.base import Runner
+from ssv_pool.protocol.runners.collector import Pair
+from ssv_pool.protocol.runners.services import Outbox, Services
 from ssv_pool.protocol.types.beacon import (
     DOMAIN_BEACON_ATTESTER,
     DOMAIN_SYNC_COMMITTEE,
@@ -152,7 +154,7 @@ class CommitteeRunner(Runner):
         pairs = [*attesters, *sync_members]
         if not pairs:
             return
-        rebuilt = self.rebuild(state.post_consensus, pairs, roots)
+        rebuilt = self.collector.rebuild(state.post_consensus, pairs, roots)
         if rebuilt.signatures:
             self.story.reach_again("reconstructed", self.services.clock())
         self._submit_attestations(attesters, rebuilt.signatures)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ssv_pool.protocol.events import AskBeacon, AskKind, BeaconReply, SubmitContributions
-from ssv_pool.protocol.runners.base import Pair
+from ssv_pool.protocol.runners.collector import Pair
 from ssv_pool.protocol.runners.validator import ConsensusRunner
 from ssv_pool.protocol.types.beacon import (
     DOMAIN_CONTRIBUTION_AND_PROOF,
@@ -75,7 +75,7 @@ class ContributionRunner(ConsensusRunner):
         """Rebuild the signatures, hand over what comes before the first that fails, finish if none does."""
         state = self._running_state()
         index = self.share.validator_index
-        rebuilt = self.rebuild(state.post_consensus, [Pair(index, root) for root in roots], roots)
+        rebuilt = self.collector.rebuild(state.post_consensus, [Pair(index, root) for root in roots], roots)
         contributions = dict(self._decided_contributions())
         signed = []
         for root in roots:

@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from ssv_pool.protocol.events import BeaconReply, Outcome, Reason
 from ssv_pool.protocol.qbft import ProcessingMessage
-from ssv_pool.protocol.runners.base import Duty, Outbox, Pair, Runner, Services
+from ssv_pool.protocol.runners.base import Runner
+from ssv_pool.protocol.runners.collector import Pair
 from ssv_pool.protocol.runners.partials import PartialSignatureContainer
+from ssv_pool.protocol.runners.services import Outbox, Services
+from ssv_pool.protocol.runners.state import Duty
 from ssv_pool.protocol.runners.story import DutyStory
 from ssv_pool.protocol.types.consensus_data import ProposerConsensusData
 from ssv_pool.protocol.types.duties import ValidatorDuty
@@ -109,7 +112,7 @@ class ValidatorRunner(Runner):
     def rebuild_all(self, container: PartialSignatureContainer, roots: Sequence[Root]) -> list[Signature]:
         """Rebuild the signatures over ``roots``. Raises ProtocolError (RECONSTRUCT_SIGNATURE) where one fails."""
         index = self.share.validator_index
-        rebuilt = self.rebuild(container, [Pair(index, root) for root in roots], roots)
+        rebuilt = self.collector.rebuild(container, [Pair(index, root) for root in roots], roots)
         if rebuilt.failed:
             raise ProtocolError(
                 f"{len(rebuilt.failed)} of {len(roots)} rebuilt signatures do not verify, "

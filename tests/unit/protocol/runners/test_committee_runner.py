@@ -139,7 +139,7 @@ def test_of_two_different_partial_signatures_a_valid_one_stays(first: str, secon
     container = PartialSignatureContainer(3, 10)
     for name in (first, second):
         message = PartialSignatureMessage(signatures[name], signed_root, OperatorId(3), ValidatorIndex(1))
-        assert runner.add_partials(container, [message]) == []
+        assert runner.collector.add(container, [message]) == []
     assert container.partials(ValidatorIndex(1), signed_root) == ({} if kept is None else {3: signatures[kept]})
 
 
@@ -148,7 +148,7 @@ def test_two_partial_signatures_for_a_validator_without_share_cannot_be_settled(
     container = PartialSignatureContainer(3, 10)
     for signature in (b"a" * 96, b"b" * 96):
         message = PartialSignatureMessage(Signature(signature), root("r"), OperatorId(3), ValidatorIndex(99))
-        runner.add_partials(container, [message])
+        runner.collector.add(container, [message])
     assert container.partials(ValidatorIndex(99), root("r")) == {3: b"a" * 96}
 
 
