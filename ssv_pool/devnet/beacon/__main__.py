@@ -53,7 +53,11 @@ def parse_duties(text: str) -> frozenset[DutyKind]:
 @click.option(
     "--external-duties", default="attest", show_default=True, help="What they do there: attest, propose, sync."
 )
-@click.option("--record", type=click.Path(path_type=Path), help="Append every validly signed attestation to this file.")
+@click.option("--builder", is_flag=True, help="Offer blinded blocks to proposers that registered for a builder.")
+@click.option("--blobs", default=0, show_default=True, help="With N, blocks carry 0 to N blobs in turn.")
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Append every validly signed object from outside to this file."
+)
 @click.option("--log-file", type=click.Path(path_type=Path), help="Log there instead of standard error.")
 def main(
     host: str,
@@ -64,6 +68,8 @@ def main(
     validators: int,
     external: str,
     external_duties: str,
+    builder: bool,
+    blobs: int,
     record: Path | None,
     log_file: Path | None,
 ) -> None:
@@ -79,6 +85,8 @@ def main(
             validators=validators,
             external=parse_indices(external),
             external_duties=parse_duties(external_duties),
+            builder=builder,
+            blobs=blobs,
             record=record,
         )
         asyncio.run(serve(options, host, port))

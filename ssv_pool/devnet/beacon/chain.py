@@ -44,6 +44,10 @@ class Chain:
         self._old_committees: dict[int, list[list[list[int]]]] = {}
         self._finalized = self.store.finalized_checkpoint
 
+    def nothing_seen(self) -> Any:
+        """An empty memory for the gossip rules: to judge an object as if it were the first."""
+        return _empty_seen(self.spec)
+
     # ---- time
 
     def tick(self) -> None:
@@ -222,6 +226,10 @@ class Chain:
         block = signed_block.message
         root = block.hash_tree_root()
         if root in store.blocks:
+            known = self.history.get(bytes(root))
+            # A signature over one message by one key is one value: any other is wrong.
+            if known is not None and known.signed_block != bytes(signed_block.encode_bytes()):
+                raise BlockRefusedError("rejected: invalid proposer signature")
             return bytes(root)
         self._check_block_gossip(signed_block)
         self.head()

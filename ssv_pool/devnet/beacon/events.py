@@ -13,6 +13,8 @@ TOPICS = frozenset(
         "single_attestation",
         "finalized_checkpoint",
         "chain_reorg",
+        "voluntary_exit",
+        "contribution_and_proof",
     }
 )
 """Topics of the Beacon API that this node sends."""

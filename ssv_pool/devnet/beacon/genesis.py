@@ -34,6 +34,8 @@ def development_spec(slot_duration_ms: int, genesis_time: int) -> FastSpec:
     spec = fast.spec
     changes = {f"{fork}_FORK_EPOCH": 0 for fork in _FORKS}
     changes |= {"SLOT_DURATION_MS": slot_duration_ms, "MIN_GENESIS_TIME": genesis_time}
+    # A development network does not live long enough for the 64 epochs that a validator must stay before it may exit.
+    changes["SHARD_COMMITTEE_PERIOD"] = 0
     types = spec.Configuration.__annotations__
     spec.config = spec.config._replace(**{name: types[name](value) for name, value in changes.items()})
     return fast

@@ -1,39 +1,23 @@
 """The gate through which attestations come in: signatures, the specification's gossip rules, the FFG source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ssv_pool.devnet.beacon.chain import Chain
 from ssv_pool.devnet.beacon.codec import to_json
+from ssv_pool.devnet.beacon.intake import ACCEPTED, DUPLICATE, Intake, Verdict, hex_root
 from ssv_pool.devnet.beacon.pool import AttestationPool
-from ssv_pool.devnet.beacon.record import AttestationRecord, RecordEntry
-
-ACCEPTED = "accepted"
-DUPLICATE = "duplicate"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one attestation."""
-
-    text: str
-    """``accepted``, ``duplicate`` (this very vote is known), ``ignored: …`` or ``rejected: …``."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the sender is to be told of a failure."""
-        return self.text not in (ACCEPTED, DUPLICATE)
+from ssv_pool.devnet.beacon.record import ObjectKind, RecordEntry
 
 
 class AttestationGate:
     """Checks attestations from outside and hands the good ones to the pool and to fork choice."""
 
-    def __init__(self, chain: Chain, pool: AttestationPool, record: AttestationRecord) -> None:
-        self._chain = chain
-        self._spec = chain.spec
+    def __init__(self, intake: Intake, pool: AttestationPool) -> None:
+        self._intake = intake
+        self._chain = intake.chain
+        self._spec = intake.spec
         self._pool = pool
-        self._record = record
         self._votes: dict[tuple[int, int], bytes] = {}
 
     def submit(self, attestations: Sequence[Any]) -> list[Verdict]:
@@ -48,18 +32,11 @@ class AttestationGate:
             verdict = self._judge(attestation, root) if valid else Verdict("rejected: invalid attestation signature")
             verdicts.append(verdict)
             if valid:
-                entries.append(
-                    RecordEntry(
-                        validator_index=int(attestation.attester_index),
-                        slot=int(attestation.data.slot),
-                        source_epoch=int(attestation.data.source.epoch),
-                        target_epoch=int(attestation.data.target.epoch),
-                        data_root="0x" + root.hex(),
-                        received=received,
-                        verdict=verdict.text,
-                    )
-                )
-        self._record.write(entries)
+                validator, slot = int(attestation.attester_index), int(attestation.data.slot)
+                details = vote_details(attestation.data)
+                entries.append(RecordEntry(ObjectKind.ATTESTATION, validator, slot, received, verdict.text, details))
+                self._intake.announce(ObjectKind.ATTESTATION, verdict, attestation)
+        self._intake.write(entries)
         return verdicts
 
     def accept_own(
@@ -112,12 +89,9 @@ class AttestationGate:
         key = (int(attestation.attester_index), int(data.target.epoch))
         if self._votes.get(key) == root:
             return Verdict(DUPLICATE)
-        try:
-            self._check_rules(attestation)
-        except spec.GossipIgnore as error:
-            return Verdict(f"ignored: {error}")
-        except spec.GossipReject as error:
-            return Verdict(f"rejected: {error}")
+        verdict = self._intake.judge(lambda: self._check_rules(attestation))
+        if verdict.failed:
+            return verdict
         members = spec.get_beacon_committee(chain.current_state(), data.slot, attestation.committee_index)
         place = list(members).index(attestation.attester_index)
         indices = [int(member) for member in members]
@@ -134,19 +108,39 @@ class AttestationGate:
         spec, chain = self._spec, self._chain
         data = attestation.data
         state = chain.current_state()
-        current = chain.clock.epoch()
-        # One epoch ahead is left to the rules, which allow for clocks that differ.
-        if not current - 1 <= int(data.target.epoch) <= current + 1:
-            raise spec.GossipIgnore("attestation epoch is not current or previous epoch")
+        check_epoch(self._intake, data)
         per_slot = spec.get_committee_count_per_slot(state, data.target.epoch)
         if attestation.committee_index >= per_slot:
             raise spec.GossipReject("committee index out of range")
         subnet = spec.compute_subnet_for_attestation(per_slot, data.slot, attestation.committee_index)
         now = spec.Uint64(chain.clock.now_ms())
         spec.validate_beacon_attestation_gossip(chain.seen, chain.store, state, attestation, now, spec.SubnetID(subnet))
-        # Gossip leaves the FFG source to block processing; a vote that no block can hold is refused here.
-        spec.store_target_checkpoint_state(chain.store, data.target)
-        justified = chain.store.checkpoint_states[data.target].current_justified_checkpoint
-        if data.source != justified:
+        if data.source != justified_of_target(chain, data):
             chain.seen.attestation_validator_epochs.discard((attestation.attester_index, data.target.epoch))
             raise spec.GossipReject("source is not the justified checkpoint of the target")
+
+
+def check_epoch(intake: Intake, data: Any) -> None:
+    """Raise GossipIgnore for attestation data of an epoch whose committees the state does not know."""
+    current = intake.chain.clock.epoch()
+    # One epoch ahead is left to the rules, which allow for clocks that differ.
+    if not current - 1 <= int(data.target.epoch) <= current + 1:
+        raise intake.spec.GossipIgnore("attestation epoch is not current or previous epoch")
+
+
+def justified_of_target(chain: Chain, data: Any) -> Any:
+    """The only FFG source that a vote for ``data.target`` may have.
+
+    Gossip leaves that to block processing, but a vote that no block can hold is refused on entry.
+    """
+    chain.spec.store_target_checkpoint_state(chain.store, data.target)
+    return chain.store.checkpoint_states[data.target].current_justified_checkpoint
+
+
+def vote_details(data: Any) -> dict[str, Any]:
+    """What a record says of attestation data."""
+    return {
+        "source_epoch": int(data.source.epoch),
+        "target_epoch": int(data.target.epoch),
+        "data_root": hex_root(data.hash_tree_root()),
+    }

@@ -10,16 +10,26 @@ import structlog
 
 from ssv_pool.devnet.beacon.chain import BlockRefusedError, Chain
 from ssv_pool.devnet.beacon.clock import SlotClock
+from ssv_pool.devnet.beacon.containers import api_containers
 from ssv_pool.devnet.beacon.events import EventBroker
+from ssv_pool.devnet.beacon.exits import ExitPool
 from ssv_pool.devnet.beacon.genesis import development_spec, genesis_state, interop_public_keys
 from ssv_pool.devnet.beacon.gossip import AttestationGate
+from ssv_pool.devnet.beacon.intake import ACCEPTED, Intake, Verdict
+from ssv_pool.devnet.beacon.payloads import NO_RECIPIENT, PayloadMaker
 from ssv_pool.devnet.beacon.pool import AttestationPool
 from ssv_pool.devnet.beacon.production import BlockBuilder
-from ssv_pool.devnet.beacon.record import AttestationRecord
+from ssv_pool.devnet.beacon.proposals import ProposalDesk
+from ssv_pool.devnet.beacon.record import ObjectKind, ObjectRecord
+from ssv_pool.devnet.beacon.relay import LOCAL_VALUE, Relay
 from ssv_pool.devnet.beacon.simulated import DutyKind, SimulatedValidators
+from ssv_pool.devnet.beacon.sync import KEPT_SLOTS, SyncGate, SyncPool
 
 KEPT_ATTESTATION_EPOCHS = 2
 """Epochs for which attestations stay in the pool: the current and the previous may go into blocks."""
+
+GRAFFITI = b"ssv-pool devnet"
+"""What blocks bear whose proposer has no other wish."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +47,11 @@ class NodeOptions:
     external_duties: frozenset[DutyKind] = frozenset({DutyKind.ATTEST})
     """The duties that outside clients do for them."""
     record: Path | None = None
-    """File to which every validly signed attestation from outside is appended."""
+    """File to which every validly signed object from outside is appended."""
+    builder: bool = False
+    """Whether a builder offers blinded blocks to registered validators."""
+    blobs: int = 0
+    """With N above 0, the blocks of every N+1 slots carry 0 to N blobs in turn."""
     history_slots: int = 8192
     """Blocks older than this many slots are forgotten."""
 
@@ -53,17 +67,28 @@ class BeaconNode:
         self.clock = SlotClock(options.genesis_time, options.slot_duration_ms, int(self.spec.SLOTS_PER_EPOCH), now)
         if options.validators < self.clock.slots_per_epoch:
             raise ValueError(f"{options.validators} validators: expected at least {self.clock.slots_per_epoch}")
+        most_blobs = int(self.spec.get_blob_parameters(self.spec.Epoch(0)).max_blobs_per_block)
+        if not 0 <= options.blobs <= most_blobs:
+            raise ValueError(f"{options.blobs} blobs: expected 0 to {most_blobs}")
         if unknown := sorted(index for index in options.external if not 0 <= index < options.validators):
             raise ValueError(f"external validators {unknown}: expected indices below {options.validators}")
         keys = interop_public_keys(fast, options.validators)
         self.events = EventBroker()
         genesis = genesis_state(self.spec, keys, options.genesis_time)
         self.chain = Chain(fast, genesis, self.clock, self.events, options.history_slots)
-        self.record = AttestationRecord(options.record)
+        self.record = ObjectRecord(options.record)
+        self.intake = Intake(self.chain, self.record)
         self.pool = AttestationPool(self.spec, fast.signatures.module)
-        self.gate = AttestationGate(self.chain, self.pool, self.record)
-        self.builder = BlockBuilder(self.chain, self.pool)
+        self.gate = AttestationGate(self.intake, self.pool)
+        self.sync_pool = SyncPool(self.spec, fast.signatures.module)
+        self.sync_gate = SyncGate(self.intake, self.sync_pool)
+        self.exits = ExitPool(self.intake)
         self.simulated = SimulatedValidators(self.chain, self.gate, options.external, options.external_duties)
+        self.builder = BlockBuilder(self.chain, self.pool, self.sync_pool, self.exits, self.simulated)
+        self.containers = api_containers(self.spec)
+        self.payloads = PayloadMaker(self.spec, options.blobs)
+        self.relay = Relay(self.intake, self.payloads, options.builder)
+        self.desk = ProposalDesk(self.intake, self.builder, self.relay, self.payloads)
         self._log = structlog.get_logger("beacon")
 
     async def run(self) -> None:
@@ -92,8 +117,11 @@ class BeaconNode:
         if not self.simulated.runs(proposer, DutyKind.PROPOSE):
             return
         reveal = self.simulated.randao_reveal(state, slot, proposer)
-        block = self.builder.build(slot, reveal, self.simulated.sync_aggregate(state), b"ssv-pool devnet")
-        self.chain.import_block(self.simulated.sign_block(state, block))
+        payload = self.payloads.make(state, NO_RECIPIENT, LOCAL_VALUE)
+        built = self.builder.build(slot, reveal, payload, GRAFFITI)
+        signed = self.simulated.sign_block(state, built.block)
+        self.chain.import_block(signed)
+        self.intake.announce(ObjectKind.BLOCK, Verdict(ACCEPTED), signed)
 
     def prepare(self, slot: int) -> None:
         """Compute the state of the coming ``slot`` ahead of time and forget what is too old."""
@@ -102,6 +130,9 @@ class BeaconNode:
         epoch = slot // self.clock.slots_per_epoch
         self.pool.prune((epoch - KEPT_ATTESTATION_EPOCHS) * self.clock.slots_per_epoch)
         self.gate.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
+        self.intake.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
+        self.sync_gate.prune(slot - KEPT_SLOTS)
+        self.exits.prune()
 
     def close(self) -> None:
         """End subscriptions and close the record."""

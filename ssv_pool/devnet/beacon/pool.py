@@ -1,8 +1,21 @@
 """Attestations that were checked and wait to be put into a block or aggregated."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ssv_pool.devnet.beacon.memo import BoundedMemo
+
+
+def disjoint(votes: Iterable[tuple[frozenset[int], bytes]]) -> list[tuple[frozenset[int], bytes]]:
+    """Votes that share no place, largest first: what one aggregate can hold."""
+    used: set[int] = set()
+    chosen = []
+    for places, signature in sorted(votes, key=lambda vote: -len(vote[0])):
+        if not places & used:
+            used |= places
+            chosen.append((places, signature))
+    return chosen
 
 
 @dataclass(slots=True)
@@ -16,13 +29,7 @@ class CommitteeVotes:
 
     def disjoint(self) -> list[tuple[frozenset[int], bytes]]:
         """Votes that share no place, largest first: what one aggregate can hold."""
-        used: set[int] = set()
-        chosen = []
-        for places, signature in sorted(self.votes, key=lambda vote: -len(vote[0])):
-            if not places & used:
-                used |= places
-                chosen.append((places, signature))
-        return chosen
+        return disjoint(self.votes)
 
 
 @dataclass(slots=True)
@@ -44,6 +51,7 @@ class AttestationPool:
         self._spec = spec
         self._bls = bls
         self._entries: dict[bytes, DataVotes] = {}
+        self._aggregates: BoundedMemo[tuple[bytes, int, int], Any] = BoundedMemo(256)
 
     def add(
         self, data: Any, committee_index: int, members: Sequence[int], places: frozenset[int], signature: bytes
@@ -64,7 +72,12 @@ class AttestationPool:
         return self._entries.get(root)
 
     def aggregate(self, entry: DataVotes, committee_index: int) -> Any:
-        """The largest aggregate of one committee's votes, as a network Attestation (one committee bit)."""
+        """The largest aggregate of one committee's votes, as a network Attestation (one committee bit); shared."""
+        key = (entry.root, committee_index, len(entry.committees[committee_index].votes))
+        found = self._aggregates.get(key)
+        return found if found is not None else self._aggregates.put(key, self._make_aggregate(entry, committee_index))
+
+    def _make_aggregate(self, entry: DataVotes, committee_index: int) -> Any:
         spec = self._spec
         committee = entry.committees[committee_index]
         chosen = committee.disjoint()
@@ -74,6 +87,15 @@ class AttestationPool:
             data=entry.data,
             signature=self._bls.Aggregate([signature for _, signature in chosen]),
             committee_bits=[index == committee_index for index in range(spec.MAX_COMMITTEES_PER_SLOT)],
+        )
+
+    def count(self, before_slot: int) -> int:
+        """Votes for slots before ``before_slot``: grows with everything that arrives for them."""
+        return sum(
+            len(votes.votes)
+            for entry in self._entries.values()
+            if int(entry.data.slot) < before_slot
+            for votes in entry.committees.values()
         )
 
     def prune(self, first_slot: int) -> None:

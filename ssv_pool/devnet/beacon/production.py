@@ -1,27 +1,75 @@
-"""Makes blocks: picks attestations from the pool and runs the block on the state to get its state root."""
+"""Makes blocks: picks operations from the pools and runs the block on the state to get its state root."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from ssv_pool.devnet.beacon.chain import Chain
+from ssv_pool.devnet.beacon.exits import ExitPool
 from ssv_pool.devnet.beacon.overlay.columns import read_list
+from ssv_pool.devnet.beacon.payloads import Payload
 from ssv_pool.devnet.beacon.pool import AttestationPool, DataVotes
+from ssv_pool.devnet.beacon.simulated import SimulatedValidators
+from ssv_pool.devnet.beacon.sync import SyncPool
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    """An unsigned block whose state root is computed."""
+
+    block: Any
+    """The BeaconBlock."""
+    earned: int
+    """What its proposer's balance gains by it, withdrawals aside, in Gwei; 0 at least."""
 
 
 class BlockBuilder:
     """Builds blocks on the head for whoever proposes them."""
 
-    def __init__(self, chain: Chain, pool: AttestationPool) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        pool: AttestationPool,
+        sync_pool: SyncPool,
+        exit_pool: ExitPool,
+        simulated: SimulatedValidators,
+    ) -> None:
         self._chain = chain
         self._spec = chain.spec
         self._pool = pool
+        self._sync_pool = sync_pool
+        self._exit_pool = exit_pool
+        self._simulated = simulated
 
-    def build(self, slot: int, randao_reveal: bytes, sync_aggregate: Any, graffiti: bytes = b"") -> Any:
-        """An unsigned BeaconBlock for ``slot`` on the head, its state root computed.
+    def state_for(self, slot: int) -> Any:
+        """The head's state at ``slot``, on which a block for that slot is built; shared, copy before changing.
+
+        Raises:
+            ValueError: the head is already at ``slot`` or later.
+        """
+        chain = self._chain
+        parent = chain.head()
+        if chain.history.head.slot >= slot:
+            raise ValueError(f"slot {slot}: the head is at slot {chain.history.head.slot}, expected an earlier one")
+        return chain.state_at(slot, parent)
+
+    def revision(self, slot: int) -> tuple[bytes, int, int, int]:
+        """Changes when a block for ``slot`` built now could hold something other than one built before."""
+        chain = self._chain
+        chain.head()
+        return (
+            chain.history.head.root,
+            self._pool.count(slot),
+            self._sync_pool.count(slot - 1),
+            self._exit_pool.changes,
+        )
+
+    def build(self, slot: int, randao_reveal: bytes, payload: Payload, graffiti: bytes = b"") -> BuiltBlock:
+        """A block for ``slot`` on the head.
 
         Args:
             slot: a slot after the head's.
             randao_reveal: the proposer's signature over the epoch, 96 bytes, already checked.
-            sync_aggregate: the SyncAggregate for the parent block, already checked.
+            payload: the execution payload, made on the state that ``state_for`` gives.
             graffiti: up to 32 bytes.
 
         Raises:
@@ -29,10 +77,7 @@ class BlockBuilder:
             AssertionError: the specification refuses the block.
         """
         spec, chain = self._spec, self._chain
-        parent = chain.head()
-        before = chain.state_at(slot, parent)
-        if int(before.slot) != slot or chain.history.head.slot >= slot:
-            raise ValueError(f"slot {slot}: the head is at slot {chain.history.head.slot}, expected an earlier one")
+        before, parent = self.state_for(slot), chain.head()
         state = before.copy()
         block = spec.BeaconBlock(
             slot=slot,
@@ -43,15 +88,37 @@ class BlockBuilder:
                 eth1_data=state.eth1_data,
                 graffiti=graffiti.ljust(32, b"\0"),
                 attestations=self.attestations(before),
-                sync_aggregate=sync_aggregate,
-                execution_payload=self._payload(state),
+                voluntary_exits=self._exit_pool.for_block(before),
+                sync_aggregate=self.sync_aggregate(before),
+                execution_payload=payload.execution,
+                blob_kzg_commitments=payload.bundle.commitments,
             ),
         )
         spec.process_block(state, block)
         block.state_root = state.hash_tree_root()
         parent_state_root = bytes(chain.store.block_states[parent].hash_tree_root())
         chain.fast.blocks.remember_execution(parent_state_root, bytes(block.hash_tree_root()), state)
-        return block
+        return BuiltBlock(block, _earned(block, before, state))
+
+    def sync_aggregate(self, state: Any) -> Any:
+        """The SyncAggregate for a block on ``state`` (at the block's slot): all votes for its parent that are known."""
+        spec, committee = self._spec, state.current_sync_committee
+        previous = max(state.slot, spec.Slot(1)) - spec.Slot(1)
+        root = spec.get_block_root_at_slot(state, previous)
+        vote = self._sync_pool.whole(
+            int(previous), bytes(root), bytes(committee.hash_tree_root()), self._simulated.sync_vote(state)
+        )
+        if vote is None:
+            return spec.SyncAggregate(sync_committee_signature=spec.G2_POINT_AT_INFINITY)
+        places, signature = vote
+        bits = [place in places for place in range(int(spec.SYNC_COMMITTEE_SIZE))]
+        signers = [bytes(pubkey) for pubkey, bit in zip(committee.pubkeys, bits, strict=True) if bit]
+        if all(bits):
+            # With everybody present the specification checks against the committee's aggregate key alone.
+            signers = [bytes(committee.aggregate_pubkey)]
+        domain = spec.get_domain(state, spec.DOMAIN_SYNC_COMMITTEE, spec.compute_epoch_at_slot(previous))
+        self._chain.fast.signatures.trust(signers, spec.compute_signing_root(root, domain), signature)
+        return spec.SyncAggregate(sync_committee_bits=bits, sync_committee_signature=signature)
 
     def attestations(self, state: Any) -> list[Any]:
         """The attestations for a block on ``state`` (at the block's slot): newest first, only what adds votes."""
@@ -112,20 +179,10 @@ class BlockBuilder:
         committee = entry.committees[index]
         return [committee.members[place] for places, _ in committee.disjoint() for place in places]
 
-    def _payload(self, state: Any) -> Any:
-        """An empty execution payload on the latest one: there is no execution chain behind this beacon chain."""
-        spec = self._spec
-        header = state.latest_execution_payload_header
-        payload = spec.ExecutionPayload(
-            parent_hash=header.block_hash,
-            state_root=header.state_root,
-            prev_randao=spec.get_randao_mix(state, spec.get_current_epoch(state)),
-            block_number=header.block_number + 1,
-            gas_limit=header.gas_limit,
-            timestamp=spec.compute_time_at_slot(state, state.slot),
-            base_fee_per_gas=header.base_fee_per_gas,
-            withdrawals=spec.get_expected_withdrawals(state).withdrawals,
-        )
-        # A stand-in for the hash of the execution block: unique for the content, which is all the chain needs.
-        payload.block_hash = spec.hash(payload.encode_bytes())
-        return payload
+
+def _earned(block: Any, before: Any, after: Any) -> int:
+    """What the block's proposer gained between two states, withdrawals aside, in Gwei."""
+    proposer = int(block.proposer_index)
+    gain = read_list(after.balances)[proposer] - read_list(before.balances)[proposer]
+    withdrawals = block.body.execution_payload.withdrawals
+    return max(0, gain + sum(int(entry.amount) for entry in withdrawals if int(entry.validator_index) == proposer))

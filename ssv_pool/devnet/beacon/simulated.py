@@ -47,25 +47,23 @@ class SimulatedValidators:
         root = spec.compute_signing_root(block, domain)
         return spec.SignedBeaconBlock(message=block, signature=self._sign(state, [int(block.proposer_index)], root))
 
-    def sync_aggregate(self, state: Any) -> Any:
-        """The SyncAggregate of the members run here, for a block on ``state`` (already at the block's slot)."""
+    def sync_vote(self, state: Any) -> tuple[frozenset[int], bytes]:
+        """What the members run here sign for a block on ``state`` (already at the block's slot): places, signature.
+
+        The signature is empty if there are none.
+        """
         spec = self._spec
         columns = self._chain.fast.columns.of(state)
-        indices = [columns.index_of(bytes(key)) for key in state.current_sync_committee.pubkeys]
-        members = [index if index is not None and self.runs(index, DutyKind.SYNC) else None for index in indices]
-        signers = [index for index in members if index is not None]
+        members = [columns.index_of(bytes(key)) for key in state.current_sync_committee.pubkeys]
+        signers = {
+            place: index for place, index in enumerate(members) if index is not None and self.runs(index, DutyKind.SYNC)
+        }
+        if not signers:
+            return frozenset(), b""
         previous = max(state.slot, spec.Slot(1)) - spec.Slot(1)
         domain = spec.get_domain(state, spec.DOMAIN_SYNC_COMMITTEE, spec.compute_epoch_at_slot(previous))
         root = spec.compute_signing_root(spec.get_block_root_at_slot(state, previous), domain)
-        signature = (
-            self._sign(state, signers, root) if signers else self._chain.fast.signatures.module.G2_POINT_AT_INFINITY
-        )
-        if len(signers) == len(members):
-            # With everybody present the specification checks against the committee's aggregate key alone.
-            self._chain.fast.signatures.trust([bytes(state.current_sync_committee.aggregate_pubkey)], root, signature)
-        return spec.SyncAggregate(
-            sync_committee_bits=[index is not None for index in members], sync_committee_signature=signature
-        )
+        return frozenset(signers), self._sign(state, list(signers.values()), root)
 
     def attest(self, slot: int, committee_index: int) -> int:
         """Attest for the members of one committee that run here; returns how many did."""

@@ -5,7 +5,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from ssv_pool.devnet.beacon.api import blocks, configuration, event_stream, pool, server, states, validator
+from ssv_pool.devnet.beacon.api import (
+    blocks,
+    configuration,
+    event_stream,
+    pool,
+    proposals,
+    server,
+    states,
+    sync,
+    validator,
+)
 from ssv_pool.devnet.beacon.api.common import ApiError
 from ssv_pool.devnet.beacon.codec import JsonError
 from ssv_pool.devnet.beacon.node import BeaconNode
@@ -15,7 +25,7 @@ MAX_BODY_BYTES = 8 << 20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_AREAS = (server, configuration, states, blocks, pool, validator, event_stream)
+_AREAS = (server, configuration, states, blocks, pool, validator, proposals, sync, event_stream)
 
 
 def application(node: BeaconNode) -> web.Application:

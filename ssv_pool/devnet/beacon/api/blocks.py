@@ -4,8 +4,17 @@ from typing import Any
 
 from aiohttp import web
 
-from ssv_pool.devnet.beacon.api.common import answer, find_block, hex_of, is_finalized, query_uint, versioned
+from ssv_pool.devnet.beacon.api.common import (
+    answer,
+    find_block,
+    hex_of,
+    is_finalized,
+    query_uint,
+    ssz_or_json,
+    versioned,
+)
 from ssv_pool.devnet.beacon.codec import to_json
+from ssv_pool.devnet.beacon.containers import blinded
 from ssv_pool.devnet.beacon.history import BlockEntry
 from ssv_pool.devnet.beacon.node import BeaconNode
 
@@ -18,6 +27,7 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
         web.get("/eth/v1/beacon/headers/{block_id}", area.header),
         web.get("/eth/v1/beacon/blocks/{block_id}/root", area.root),
         web.get("/eth/v2/beacon/blocks/{block_id}", area.block),
+        web.get("/eth/v1/beacon/blinded_blocks/{block_id}", area.blinded_block),
         web.get("/eth/v2/beacon/blocks/{block_id}/attestations", area.attestations),
     ]
 
@@ -67,7 +77,14 @@ class _Blocks:
 
     async def block(self, request: web.Request) -> web.Response:
         entry = self._entry(request)
-        return versioned(to_json(self._signed(entry)), **self._fields(entry))
+        return ssz_or_json(request, self._signed(entry), **self._fields(entry))
+
+    async def blinded_block(self, request: web.Request) -> web.Response:
+        entry, node = self._entry(request), self._node
+        signed = self._signed(entry)
+        message = blinded(node.spec, node.containers, signed.message)
+        view = node.containers.signed_blinded_block(message=message, signature=signed.signature)
+        return ssz_or_json(request, view, **self._fields(entry))
 
     async def attestations(self, request: web.Request) -> web.Response:
         entry = self._entry(request)

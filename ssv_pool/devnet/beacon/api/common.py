@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 from aiohttp import web
+from remerkleable.complex import List
 
-from ssv_pool.devnet.beacon.codec import JsonError, parse_hex, parse_json, parse_uint
+from ssv_pool.devnet.beacon.codec import JsonError, from_json, parse_hex, parse_json, parse_uint, to_json
 from ssv_pool.devnet.beacon.genesis import FORK_NAME
 from ssv_pool.devnet.beacon.history import BlockEntry
 from ssv_pool.devnet.beacon.node import BeaconNode
+
+MAX_OBJECTS = 1 << 16
+"""Most objects in one request."""
 
 
 class ApiError(Exception):
@@ -48,6 +52,116 @@ def versioned(data: Any, **fields: Any) -> web.Response:
 def hex_of(raw: Any) -> str:
     """``0x`` hex of bytes."""
     return "0x" + bytes(raw).hex()
+
+
+SSZ = "application/octet-stream"
+"""Media type of SSZ in the Beacon API."""
+
+_JSON = "application/json"
+
+
+def wants_ssz(request: web.Request) -> bool:
+    """Whether the request's Accept header prefers SSZ to JSON.
+
+    Raises:
+        ApiError: 406, it accepts neither.
+    """
+    header = request.headers.get("Accept", "*/*")
+    best: dict[str, float] = {}
+    for part in header.split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((_weight(entry[2:]) for entry in parameters if entry.startswith("q=")), 1.0)
+        for kind in (SSZ, _JSON):
+            if media.lower() == kind or (kind == _JSON and media in ("*/*", "application/*")):
+                best[kind] = max(best.get(kind, 0.0), weight)
+    if not any(best.values()):
+        raise ApiError(406, f"Accept {header[:100]}: expected {_JSON} or {SSZ}")
+    return best.get(SSZ, 0.0) > best.get(_JSON, 0.0) or (SSZ in best and _JSON not in best)
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0
+
+
+def ssz_or_json(request: web.Request, view: Any, **fields: Any) -> web.Response:
+    """A successful answer whose form depends on the fork, as SSZ if the request prefers that."""
+    if wants_ssz(request):
+        return web.Response(body=view.encode_bytes(), content_type=SSZ, headers={"Eth-Consensus-Version": FORK_NAME})
+    return versioned(to_json(view), **fields)
+
+
+def check_version(request: web.Request, required: bool = True) -> None:
+    """Check that Eth-Consensus-Version names this chain's fork. Raises JsonError."""
+    version = request.headers.get("Eth-Consensus-Version")
+    if version != FORK_NAME and (required or version is not None):
+        raise JsonError(f"header Eth-Consensus-Version: found {version}, expected {FORK_NAME}")
+
+
+def sent_as_ssz(request: web.Request) -> bool:
+    """Whether the request's body is SSZ. Raises ApiError: 415, it is neither SSZ nor JSON."""
+    kind = request.content_type.lower()
+    # Without a header a body is taken for JSON; the HTTP library then says application/octet-stream.
+    if "Content-Type" not in request.headers or kind == _JSON:
+        return False
+    if kind != SSZ:
+        raise ApiError(415, f"Content-Type {kind}: expected {_JSON} or {SSZ}")
+    return True
+
+
+async def body_object(request: web.Request, ssz_type: Any) -> Any:
+    """The object in the request's body, JSON or SSZ.
+
+    Raises:
+        JsonError: the body is no such object.
+        ApiError: 415, an unknown media type.
+    """
+    if sent_as_ssz(request):
+        return _decode(ssz_type, await request.read())
+    return from_json(ssz_type, await json_body(request))
+
+
+async def body_list(request: web.Request, ssz_type: Any) -> tuple[dict[int, Any], int, list[tuple[int, str]]]:
+    """The objects of an array in the request's body by their place, its length, and what was malformed at which place.
+
+    Raises:
+        JsonError: the body is no array of up to ``MAX_OBJECTS``.
+        ApiError: 415, an unknown media type.
+    """
+    if sent_as_ssz(request):
+        decoded = list(_decode(List[ssz_type, MAX_OBJECTS], await request.read()))
+        return dict(enumerate(decoded)), len(decoded), []
+    body = await json_body(request)
+    if not isinstance(body, list) or len(body) > MAX_OBJECTS:
+        raise JsonError(f"body: expected an array of at most {MAX_OBJECTS} {ssz_type.__name__}")
+    parsed: dict[int, Any] = {}
+    failures: list[tuple[int, str]] = []
+    for place, value in enumerate(body):
+        try:
+            parsed[place] = from_json(ssz_type, value)
+        except JsonError as error:
+            failures.append((place, str(error)))
+    return parsed, len(body), failures
+
+
+def _decode(ssz_type: Any, raw: bytes) -> Any:
+    try:
+        view = ssz_type.decode_bytes(raw)
+        canonical = view.encode_bytes() == raw
+    except Exception as error:  # the SSZ library raises nothing more precise
+        raise JsonError(f"body: {len(raw)} bytes are no {ssz_type.__name__} ({error})") from error
+    if not canonical:
+        raise JsonError(f"body: not the canonical encoding of a {ssz_type.__name__}")
+    return view
+
+
+def tell_failures(failures: list[tuple[int, str]], count: int, what: str) -> web.Response:
+    """The answer to a list of objects: success, or ApiError 400 with what failed by place."""
+    if failures:
+        raise ApiError(400, f"{len(failures)} of {count} {what} failed", sorted(failures))
+    return web.Response()
 
 
 async def json_body(request: web.Request) -> Any:

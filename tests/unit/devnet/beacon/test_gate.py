@@ -32,6 +32,7 @@ def test_an_honest_vote_is_accepted_recorded_and_included(stepped, tmp_path):
     assert stepped.submit(attestation) == ["duplicate"]
     data = attestation.data
     entry = {
+        "kind": "attestation",
         "validator_index": 3,
         "slot": slot,
         "source_epoch": 0,
