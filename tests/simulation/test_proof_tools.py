@@ -18,6 +18,7 @@ def load(name):
     return module
 
 
+sys.path.insert(0, str(ROOT / "scripts" / "lib"))
 mutants = load("mutants")
 
 

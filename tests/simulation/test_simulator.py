@@ -47,8 +47,8 @@ def test_a_stall_is_found(monkeypatch):
     monkeypatch.setattr(
         instance,
         "proofs",
-        lambda round_changes, own_value, quorum: itertools.islice(
-            prepared.proofs(round_changes, own_value, quorum), len(round_changes)
+        lambda round_changes, own_value: itertools.islice(
+            prepared.proofs(round_changes, own_value), len(round_changes)
         ),
     )
     monkeypatch.setattr(instance, "later_prepared", lambda *_: None)

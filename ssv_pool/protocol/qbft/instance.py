@@ -190,7 +190,7 @@ class Instance:
                     state,
                     proof.value,
                     [stored.signed for stored in proof.round_changes],
-                    [prepare.signed for prepare in proof.prepares],
+                    [prepare.signed for prepare in proof.prepares()],
                 )
             )
             return
@@ -209,12 +209,12 @@ class Instance:
         may_propose = self._leads(round_) and (waits_for_proposal or round_ > state.round)
         if not may_propose or round_ == self._proposed_in or not self._has_quorum_of_round_changes(round_):
             return None
-        for proof in proofs(state.round_changes.of_round(round_), self.start_value, self.context.quorum):
+        for proof in proofs(state.round_changes.of_round(round_), self.start_value):
             try:
                 check_justification(
                     self.context,
                     round_changes=proof.round_changes,
-                    prepares=proof.prepares,
+                    prepares=proof.prepares(),
                     height=state.height,
                     round_=round_,
                     value=proof.value,

@@ -14,9 +14,8 @@ changes a leader takes, and whose proof of preparation an operator sends on, is 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ssv_pool.protocol.qbft.containers import ProcessingMessage, distinct_signers
+from ssv_pool.protocol.qbft.containers import ProcessingMessage
 from ssv_pool.protocol.qbft.state import InstanceState
-from ssv_pool.protocol.types.errors import ProtocolError
 from ssv_pool.protocol.types.primitives import Round
 
 
@@ -40,51 +39,44 @@ class Proof:
     """The value."""
     round_changes: tuple[ProcessingMessage, ...]
     """A quorum that asks for the round."""
-    prepares: tuple[ProcessingMessage, ...]
-    """The prepares of the value; none where nobody had prepared."""
+    prepares_of: ProcessingMessage | None
+    """The round change that brings the prepares of the value; None where nobody had prepared."""
+
+    def prepares(self) -> tuple[ProcessingMessage, ...]:
+        """The prepares of the value. Raises ProtocolError where one does not decode."""
+        return () if self.prepares_of is None else self.prepares_of.round_changes()
 
 
-def proofs(round_changes: Sequence[ProcessingMessage], own_value: bytes, quorum: int) -> Iterator[Proof]:
-    """What may prove a proposal, the best first; whether it really does is for ``check_justification`` to say.
+def proofs(round_changes: Sequence[ProcessingMessage], own_value: bytes) -> Iterator[Proof]:
+    """What may prove a proposal, the best first; whether it does is for ``check_justification`` to say.
 
     First, as the specification has it, all round changes with the value of each of them in turn, in order of arrival.
-    Then quorums of them that fit one prepared value, the one prepared last first. Last those that prepared nothing.
+    Then those that fit one prepared value, the one prepared last first. Last those that prepared nothing.
 
     Args:
         round_changes: all that ask for the round.
         own_value: what to propose where nothing was prepared.
-        quorum: how many operators have to ask.
     """
     everything = tuple(round_changes)
-    for message in everything:
-        if (proof := _proof(everything, message, own_value)) is not None:
-            yield proof
+    yield from (_proof(everything, message, own_value) for message in everything)
     prepared = [message for message in everything if message.is_prepared_round_change]
-    roots = set()
-    for message in sorted(prepared, key=lambda message: -message.content.data_round):
-        root = message.content.root
-        if root in roots:
-            continue
-        roots.add(root)
-        fitting = tuple(
-            other for other in everything if not other.is_prepared_round_change or other.content.root == root
-        )
-        if len(fitting) == len(everything) or distinct_signers(fitting) < quorum:
-            continue
-        if (proof := _proof(fitting, message, own_value)) is not None:
-            yield proof
-    unprepared = tuple(message for message in everything if not message.is_prepared_round_change)
-    if prepared and distinct_signers(unprepared) >= quorum:
-        yield Proof(own_value, unprepared, ())
+    if not prepared:
+        return
+    latest = sorted(prepared, key=lambda message: -message.content.data_round)
+    yield from (_proof(_fitting(everything, message), message, own_value) for message in latest)
+    yield Proof(own_value, tuple(message for message in everything if not message.is_prepared_round_change), None)
 
 
-def _proof(round_changes: tuple[ProcessingMessage, ...], best: ProcessingMessage, own_value: bytes) -> Proof | None:
-    """The proof of what ``best`` stands for; None where its prepares do not decode."""
-    try:
-        prepares = best.round_changes()
-    except ProtocolError:
-        return None
-    return Proof(best.signed.full_data if best.is_prepared_round_change else own_value, round_changes, prepares)
+def _fitting(round_changes: Sequence[ProcessingMessage], best: ProcessingMessage) -> tuple[ProcessingMessage, ...]:
+    """The round changes that can stand in one proof with ``best``."""
+    root = best.content.root
+    return tuple(other for other in round_changes if not other.is_prepared_round_change or other.content.root == root)
+
+
+def _proof(round_changes: tuple[ProcessingMessage, ...], best: ProcessingMessage, own_value: bytes) -> Proof:
+    """The proof of what ``best`` stands for."""
+    value = best.signed.full_data if best.is_prepared_round_change else own_value
+    return Proof(value, round_changes, best)
 
 
 def later_prepared(state: InstanceState, adopted: Prepared | None, message: ProcessingMessage) -> Prepared | None:

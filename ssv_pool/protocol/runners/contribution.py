@@ -72,7 +72,10 @@ class ContributionRunner(ConsensusRunner):
         return [root for root, _ in self._decided_contributions()]
 
     def on_post_consensus_quorum(self, roots: Sequence[Root]) -> None:
-        """Rebuild the signatures, hand over what comes before the first that fails, finish if none does."""
+        """Rebuild the signatures, hand over those that verify, finish if all do.
+
+        A quorum takes effect once: what is not handed over beside one that fails would never be.
+        """
         state = self._running_state()
         index = self.share.validator_index
         rebuilt = self.collector.rebuild(state.post_consensus, [Pair(index, root) for root in roots], roots)
@@ -80,9 +83,7 @@ class ContributionRunner(ConsensusRunner):
         signed = []
         for root in roots:
             signature = rebuilt.signatures.get(Pair(index, root))
-            if signature is None:
-                break
-            if root in contributions:
+            if signature is not None and root in contributions:
                 signed.append(SignedContributionAndProof(contributions[root], signature))
         if signed:
             self.submitted(len(signed))

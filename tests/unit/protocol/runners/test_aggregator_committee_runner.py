@@ -164,6 +164,26 @@ def test_aggregates_and_contributions_are_decided_together() -> None:
         assert len(decided) <= 1
 
 
+def test_an_operator_signs_only_for_those_of_its_own_duty() -> None:
+    network = ExecutorNetwork(make(), beacon)
+    whole, less = start(aggregator(1, 2), contributor(1, 3)), start(aggregator(1, 2))
+    for operator in network.operators:
+        event = less if operator.operator_id == 4 else whole
+        network.at(event.due, lambda operator=operator, event=event: network.handle(operator, event))
+    network.run()
+    signed = {
+        operator.operator_id: [
+            len(partials.messages)
+            for message in operator.sent
+            if message.ssv_message.msg_type == MsgType.PARTIAL_SIGNATURE
+            and (partials := PartialSignatureMessages.decode(message.ssv_message.data)).type
+            == PartialSignatureType.POST_CONSENSUS
+        ]
+        for operator in network.operators
+    }
+    assert signed == {1: [2], 2: [2], 3: [2], 4: [1]}
+
+
 def test_nobody_chosen_ends_the_duty() -> None:
     network = run(aggregator(1, 2), contributor(2, 3), selection=OddProofs(set(), sync=False))
     assert {record.outcome for operator in network.operators for record in operator.records} == {Outcome.COMPLETED}

@@ -61,7 +61,7 @@ from ssv_pool.protocol.types.operations import (
 )
 from ssv_pool.protocol.types.partial import PartialSignatureMessages
 from ssv_pool.protocol.types.primitives import Epoch, Root, Signature, Slot, ValidatorIndex
-from ssv_pool.protocol.types.roles import BeaconRole, MsgType, RunnerRole
+from ssv_pool.protocol.types.roles import BeaconRole, MsgType, PartialSignatureType, RunnerRole
 from ssv_pool.protocol.types.versions import DataVersion
 from ssv_pool.protocol.validator import Validator
 
@@ -313,6 +313,37 @@ def test_a_contributor_submits_for_each_of_its_subcommittees() -> None:
         assert operator.records[0].completed == 2
 
 
+def test_a_contribution_does_not_wait_for_another_that_cannot_be_rebuilt_yet() -> None:
+    def forge(sender: Operator, message: SignedSSVMessage) -> SignedSSVMessage | None:
+        """Operator 4's signature over the first contribution is wrong."""
+        inner = message.ssv_message
+        if sender.operator_id != 4 or inner.msg_type != MsgType.PARTIAL_SIGNATURE:
+            return message
+        partials = PartialSignatureMessages.decode(inner.data)
+        if partials.type != PartialSignatureType.POST_CONSENSUS:
+            return message
+        first, *others = partials.messages
+        items = (first._replace(partial_signature=fake_signature(b"bad", b"")), *others)
+        forged = replace(inner, data=replace(partials, messages=items).encode())
+        return replace(message, signatures=(FakeKeys(4).sign(forged.encode()),), ssv_message=forged)
+
+    def hold(sender: Operator, message: SignedSSVMessage) -> float:
+        """Operator 3's partial signatures come last: the first quorum has the wrong one."""
+        return 0.5 if sender.operator_id == 3 and message.ssv_message.msg_type == MsgType.PARTIAL_SIGNATURE else 0.0
+
+    network = ExecutorNetwork(make(Chosen()), contributions)
+    network.forge, network.hold = forge, hold
+    network.start(duty(BeaconRole.SYNC_COMMITTEE_CONTRIBUTION, places=(5, 300)))
+    network.run()
+    for operator in network.operators[:2]:
+        handed_over = [
+            [item.message.contribution.subcommittee_index for item in submission.contributions]
+            for submission in operator.submissions
+        ]
+        assert sorted(handed_over) == [[0], [2]]  # the sound one at once, the other when operator 3 was heard
+        assert [(record.outcome, record.completed) for record in operator.records] == [(Outcome.COMPLETED, 2)]
+
+
 def test_duties_that_are_not_the_validators_are_refused() -> None:
     validator = make()(1, FakeSigner())
     other = duty(BeaconRole.PROPOSER)
@@ -380,6 +411,22 @@ def test_a_repeated_duty_does_nothing() -> None:
     network.run()
     assert outcomes(network) == COMPLETED
     assert {operator.rejected[0].rule for operator in network.operators} == {"duplicate_duty"}
+
+
+def test_a_validator_that_leaves_ends_all_its_duties() -> None:
+    network = ExecutorNetwork(make(), blocks)
+    operator = network.operators[0]
+    for role in (BeaconRole.PROPOSER, BeaconRole.VALIDATOR_REGISTRATION):
+        network.handle(operator, duty(role))
+    validator = operator.executor
+    assert isinstance(validator, Validator)
+    ended = [effect.record for effect in validator.leave() if isinstance(effect, DutyEnded)]
+    assert [(record.role, record.reason) for record in ended] == [
+        (RunnerRole.PROPOSER, Reason.NO_SHARES),
+        (RunnerRole.VALIDATOR_REGISTRATION, Reason.NO_SHARES),
+    ]
+    assert not validator.runners
+    assert validator.leave() == []
 
 
 def test_a_runner_wants_one_share() -> None:
