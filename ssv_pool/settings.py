@@ -18,6 +18,9 @@ from ssv_pool.networks import SsvNetwork, network_named
 from ssv_pool.protocol.forks import ForkSchedule, alan_fork, boole_fork
 from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, Epoch
 
+GRAFFITI_BYTES = 32
+"""Length of a block's graffiti."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -100,6 +103,30 @@ class P2PSettings(_Section):
     """secp256k1 network key; ``<data_dir>/p2p.key`` when left out, made at first use."""
 
 
+class ValidatorSettings(_Section):
+    """What the own validators' blocks and registrations say."""
+
+    graffiti: str = "ssv-pool"
+    """Text in the blocks that this operator's beacon node makes, at most 32 bytes in UTF-8."""
+    gas_limit: int = Field(default=36_000_000, ge=1, lt=2**64)
+    """Gas limit in validator registrations. All operators of a committee must have the same, or no quorum signs one."""
+    builder_boost: int | None = Field(default=None, ge=0, lt=2**64)
+    """Weight of a builder's bid in percent of the local payload's value: 0 never takes a builder's block, 100 compares
+    them as they are. The beacon node's own rule when left out."""
+
+    @field_validator("graffiti")
+    @classmethod
+    def _fits(cls, value: str) -> str:
+        if len(value.encode()) > GRAFFITI_BYTES:
+            raise ValueError(f"{len(value.encode())} bytes, expected at most {GRAFFITI_BYTES}")
+        return value
+
+    @property
+    def graffiti_bytes(self) -> bytes:
+        """The graffiti as a block has it, 32 bytes."""
+        return self.graffiti.encode().ljust(GRAFFITI_BYTES, b"\0")
+
+
 class LogSettings(_Section):
     """Logging."""
 
@@ -112,8 +139,8 @@ class LogSettings(_Section):
 class WorkerSettings(_Section):
     """The Celery worker that ``operator run`` starts."""
 
-    concurrency: int = Field(default=8, ge=2, le=64)
-    """Threads of the worker."""
+    concurrency: int = Field(default=12, ge=2, le=64)
+    """Threads of the worker; a third posts, a third asks the beacon node for what duties need."""
 
 
 class Settings(_Section):
@@ -133,6 +160,7 @@ class Settings(_Section):
     execution: ExecutionSettings = ExecutionSettings()
     registry: RegistrySettings = RegistrySettings()
     p2p: P2PSettings = P2PSettings()
+    validators: ValidatorSettings = ValidatorSettings()
     database_url: str | None = None
     """SQLAlchemy URL of the store; a SQLite file in ``data_dir`` when left out."""
     broker_url: str | None = Field(default=None, pattern=r"^(redis|rediss|redis\+socket|unix)://")
@@ -214,6 +242,9 @@ ENVIRONMENT: dict[str, str] = {
     "TCP_PORT": "p2p.tcp_port",
     "P2P_PEERS": "p2p.peers",
     "P2P_IDENTITY_FILE": "p2p.identity_file",
+    "GRAFFITI": "validators.graffiti",
+    "GAS_LIMIT": "validators.gas_limit",
+    "BUILDER_BOOST": "validators.builder_boost",
     "DATABASE_URL": "database_url",
     "BROKER_URL": "broker_url",
     "API_HOST": "api_host",

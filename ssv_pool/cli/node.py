@@ -15,6 +15,6 @@ def node(config_path: Path | None) -> None:
     It needs the store and the broker that its workers use (database_url, broker_url), and takes work from them.
     SIGTERM lets running duties finish first, for a minute at most.
     """
-    from ssv_pool.node.process import run_node
+    from ssv_pool.node.run import run_node
 
     run_node(read_settings(config_path))

@@ -2,17 +2,22 @@
 
 Writing is an append; the server keeps it over a crash. Reading hands each command over once for its key, drops those
 past their deadline, and reads again what a killed reader had in hand. Both sides survive a broker that goes away.
+
+Large payloads, which are blocks, lie beside the stream as plain bytes under a key that expires: in the stream they
+would stay for thousands of commands, and as JSON take twice the room.
 """
 
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
+from redis.client import Pipeline
 
 from ssv_pool.messaging.codec import CodecError
-from ssv_pool.messaging.commands import COMMANDS, Command
+from ssv_pool.messaging.commands import COMMANDS, MAX_PAYLOAD_BYTES, BeaconAnswer, Command
 from ssv_pool.observability.logs import logger
 
 STREAM_LENGTH = 4096
@@ -27,10 +32,20 @@ READ_COUNT = 256
 MAX_BLOCK_MS = 2000
 """Longest wait of one read: well below the client's socket time limit."""
 
+INLINE_BYTES = 16 * 1024
+"""Longest payload that travels inside its command."""
+
+PAYLOAD_SECONDS = 10.0
+"""How long a payload outlives its command's deadline; a reader that was killed reads it a second time."""
+
 _GROUP = "node"
 _FIELD = b"command"
+_PAYLOAD = b"payload"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+
+_StreamEntry = tuple[bytes, dict[bytes, bytes] | None]
+"""Id of an entry and its fields; None for one that was trimmed away."""
 
 _log = logger(__name__)
 
@@ -40,19 +55,46 @@ def stream_name(instance: str) -> str:
     return f"{instance}:commands"
 
 
+def payload_prefix(instance: str) -> bytes:
+    """What the keys of one operator's payloads on the broker begin with."""
+    return f"{instance}:payload:".encode()
+
+
 class CommandBus:
     """The workers' side."""
 
-    def __init__(self, client: redis.Redis, instance: str) -> None:
+    def __init__(self, client: redis.Redis, instance: str, clock: Callable[[], float] = time.time) -> None:
         self._client = client
         self._stream = stream_name(instance)
+        self._payloads = payload_prefix(instance)
+        self._clock = clock
 
     def publish(self, *commands: Command) -> None:
-        """Append commands to the stream, all or none; raises redis.RedisError when the broker does not answer."""
+        """Append commands to the stream, all or none.
+
+        Raises:
+            redis.RedisError: the broker does not answer.
+            CodecError: a payload is too long.
+        """
         with self._client.pipeline(transaction=True) as pipe:
             for command in commands:
-                pipe.xadd(self._stream, {_FIELD: COMMANDS.encode(command)}, maxlen=STREAM_LENGTH, approximate=True)
+                fields: dict[bytes, bytes] = {}
+                if isinstance(command, BeaconAnswer) and len(command.payload) > INLINE_BYTES:
+                    fields[_PAYLOAD] = self._put_aside(pipe, command)
+                    command = replace(command, payload=b"")  # noqa: PLW2901
+                fields[_FIELD] = COMMANDS.encode(command)
+                pipe.xadd(self._stream, fields, maxlen=STREAM_LENGTH, approximate=True)  # type: ignore[arg-type]
             pipe.execute()
+
+    def _put_aside(self, pipe: Pipeline, answer: BeaconAnswer) -> bytes:
+        if len(answer.payload) > MAX_PAYLOAD_BYTES:
+            raise CodecError(
+                f"payload of {answer.key}: found {len(answer.payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}"
+            )
+        name = self._payloads + uuid.uuid4().hex.encode()
+        seconds = max(0.0, answer.deadline - self._clock()) + PAYLOAD_SECONDS
+        pipe.set(name, answer.payload, px=int(seconds * 1000))
+        return name
 
 
 @dataclass(slots=True)
@@ -90,6 +132,7 @@ class CommandReader:
         """
         self._client = client
         self._stream = stream_name(instance)
+        self._payloads = payload_prefix(instance)
         self._consumer = consumer
         self._clock = clock
         self._pause = pause
@@ -109,15 +152,27 @@ class CommandReader:
         """
         try:
             entries = self._read(min(block_ms, MAX_BLOCK_MS))
+            payloads = self._fetch(entries)
         except redis.RedisError as error:
             self._lost(error)
             return []
         if not self.connected:
             _log.info("broker answers: reading commands")
         self.connected, self._next_pause = True, _FIRST_PAUSE
-        return [command for entry, values in entries if (command := self._accept(entry, values)) is not None]
+        accepted = (self._accept(entry, values, payloads.get(entry)) for entry, values in entries)
+        return [command for command in accepted if command is not None]
 
-    def _read(self, block_ms: int) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
+    def _fetch(self, entries: list[_StreamEntry]) -> dict[bytes, bytes]:
+        """The payloads that lie beside the stream, by entry; one that has expired is missing."""
+        names = {
+            entry: values[_PAYLOAD]
+            for entry, values in entries
+            if values and values.get(_PAYLOAD, b"").startswith(self._payloads)
+        }
+        found = ((entry, self._client.get(name)) for entry, name in names.items())
+        return {entry: payload for entry, payload in found if isinstance(payload, bytes)}
+
+    def _read(self, block_ms: int) -> list[_StreamEntry]:
         if self._unacknowledged:
             self._client.xack(self._stream, _GROUP, *self._unacknowledged)
             self._unacknowledged.clear()
@@ -140,7 +195,7 @@ class CommandReader:
         self._unacknowledged = [entry for entry, _ in entries]
         return entries
 
-    def _read_group(self, block_ms: int) -> list[tuple[bytes, dict[bytes, bytes] | None]]:
+    def _read_group(self, block_ms: int) -> list[_StreamEntry]:
         reply = self._client.xreadgroup(
             _GROUP, self._consumer, {self._stream: self._position}, count=READ_COUNT, block=max(1, block_ms)
         )
@@ -153,7 +208,7 @@ class CommandReader:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def _accept(self, entry: bytes, values: dict[bytes, bytes] | None) -> Command | None:
+    def _accept(self, entry: bytes, values: dict[bytes, bytes] | None, payload: bytes | None) -> Command | None:
         if not values:
             # It was in hand when its stream entry was trimmed away.
             self.counts.late += 1
@@ -164,6 +219,11 @@ class CommandReader:
             self.counts.malformed += 1
             _log.warning("a command on the stream is malformed: dropped", entry=entry.decode(), problem=str(error))
             return None
+        if _PAYLOAD in values:
+            if payload is None or not isinstance(command, BeaconAnswer):
+                self.counts.late += 1
+                return None
+            command = replace(command, payload=payload)
         if command.key in self._seen:
             self.counts.repeated += 1
             return None

@@ -1,61 +1,57 @@
-"""Runs the committees: events into the core, effects out of it.
+"""Runs the committees and their validators: events into the core, effects out of it.
 
 One task a committee takes events from its queue and handles them one after the other on a thread, so that a committee
 of 500 validators that signs does not hold up the event loop. One thread works at a time: signatures hold the
-interpreter lock anyhow.
+interpreter lock anyhow. A turn on the thread ends with the first event that wants something done, so that a message
+leaves before the next event is looked at, or after a few milliseconds: going to the thread and back costs as much as a
+small event, and most events only count a message.
 
 An event that the core fails on is a bug or a broken disk: it is logged and counted, and everything else goes on.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
-from ssv_pool.node.queues import OWN, CommitteeQueue, message_priority
+from ssv_pool.messaging.commands import BeaconRequest, request_key
+from ssv_pool.node.executors import Cores, Deed, Executors, Work
+from ssv_pool.node.queues import CommitteeQueue, Entry, Priority, message_priority
 from ssv_pool.node.registry import OwnCommittee
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.events import (
     ArmTimer,
+    AskBeacon,
+    AskKind,
+    BeaconReply,
     Broadcast,
     DutyEnded,
     DutyRecord,
-    Effect,
-    Event,
     MessageReceived,
     Rejected,
+    StartAggregatorCommitteeDuty,
     StartDuty,
-    SubmitAttestations,
+    StartEvent,
+    StartValidatorDuty,
+    SubmitEffect,
     TimerFired,
 )
+from ssv_pool.protocol.types.ids import committee_of, message_executor, message_role
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.primitives import CommitteeId, ValidatorIndex
-from ssv_pool.protocol.types.share import CommitteeMember, Share
+from ssv_pool.protocol.types.primitives import CommitteeId, PublicKey
+from ssv_pool.protocol.types.roles import COMMITTEE_ROLES, RunnerRole
 
 log = logger("node.dispatcher")
 
+TURN_EVENTS = 16
+"""Most events of one turn on the thread."""
 
-class Core(Protocol):
-    """What is asked of a committee (`ssv_pool.protocol.committee.Committee`)."""
-
-    @property
-    def runners(self) -> Mapping[Any, object]:
-        """The duties that run."""
-        ...
-
-    def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take one event at ``now``, seconds since the UNIX epoch."""
-        ...
-
-    def update(
-        self, member: CommitteeMember, shares: Mapping[ValidatorIndex, Share], chain: BeaconChain | None = None
-    ) -> list[Effect]:
-        """The registry or the beacon chain's constants changed."""
-        ...
+TURN_SECONDS = 0.005
+"""No further event is begun in a turn after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +60,10 @@ class Ports:
 
     publish: Callable[[OwnCommittee, SignedSSVMessage], Awaitable[None]]
     """Sends a message to the committee's topic."""
-    submit: Callable[[SubmitAttestations], None]
-    """Hands attestations to the workers; must not block."""
+    submit: Callable[[SubmitEffect], None]
+    """Hands something signed to the workers; must not block."""
+    ask: Callable[[BeaconRequest], None]
+    """Hands a request to the beacon node to the workers; must not block."""
     ended: Callable[[DutyRecord], None]
     """Notes how a duty ended; must not block."""
 
@@ -86,35 +84,44 @@ class _Lane:
     """One committee with its queue."""
 
     own: OwnCommittee
-    core: Core
-    queue: CommitteeQueue[Event | _Update] = field(default_factory=CommitteeQueue)
+    executors: Executors
+    queue: CommitteeQueue[Work | _Update] = field(default_factory=CommitteeQueue)
     starting: int = 0
     """Duties handed over that the core has not taken yet."""
     running: int = 0
     """Duties that the core runs."""
 
+    @property
+    def committee_id(self) -> CommitteeId:
+        return self.own.member.committee_id
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a turn on the thread came to."""
+
+    done: list[Work | _Update] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    running: int = 0
+
 
 class Dispatcher:
     """Owns the committees' queues and tasks."""
 
-    def __init__(
-        self,
-        ports: Ports,
-        make: Callable[[OwnCommittee, BeaconChain], Core],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, ports: Ports, cores: Cores, clock: Callable[[], float] = time.time) -> None:
         """Make a dispatcher.
 
         Args:
             ports: where effects go.
-            make: makes the core of a committee that is new.
+            cores: makes the cores of committees that are new, and of their validators.
             clock: the wall clock, seconds since the UNIX epoch.
         """
         self._ports = ports
-        self._make = make
+        self._cores = cores
         self._clock = clock
         self._chain: BeaconChain | None = None
         self._lanes: dict[CommitteeId, _Lane] = {}
+        self._by_validator: dict[PublicKey, _Lane] = {}
         self._leaving: set[_Lane] = set()
         self._idle = trio.lowlevel.ParkingLot()
         self._nursery: trio.Nursery | None = None
@@ -142,27 +149,51 @@ class Dispatcher:
         for committee_id, own in committees.items():
             known = self._lanes.get(committee_id)
             if known is None:
-                self._lanes[committee_id] = _Lane(own, self._make(own, chain))
+                self._lanes[committee_id] = _Lane(own, Executors(own, chain, self._cores))
                 self._nursery.start_soon(self._run_lane, self._lanes[committee_id])
             elif known.own != own or self._chain != chain:
                 updates.append(self._update(known, own, chain, leaving=False))
         self._chain = chain
+        self._by_validator = {
+            share.validator_pubkey: lane for lane in self._lanes.values() for share in lane.own.shares.values()
+        }
         for done in updates:
             await done.wait()
 
-    def start(self, committee_id: CommitteeId, duty: StartDuty) -> bool:
-        """Begin a duty; False when the committee is not run here."""
-        lane = self._lanes.get(committee_id)
+    def start(self, committee_id: CommitteeId, event: StartEvent) -> bool:
+        """Begin a duty; False when the committee or validator is not run here."""
+        validator = event.duty.pubkey if isinstance(event, StartValidatorDuty) else None
+        lane = self._lane(committee_id, validator)
         if lane is None:
             return False
         lane.starting += 1
-        lane.queue.put(duty, OWN)
+        lane.queue.put(Work(validator, event), Priority.OWN)
         return True
 
-    def receive(self, committee_id: CommitteeId, event: MessageReceived, content: object) -> None:
-        """Take a message of a committee in; one for a committee that is not run here is ignored."""
-        lane = self._lanes.get(committee_id)
-        if lane is not None and not lane.queue.put(event, message_priority(event, content)):
+    def reply(self, committee_id: CommitteeId, validator: PublicKey | None, reply: BeaconReply) -> bool:
+        """Hand over an answer of the beacon node; False when the committee or validator is not run here.
+
+        Args:
+            committee_id: the committee that asked.
+            validator: the validator that asked; None: the committee as a whole.
+            reply: the answer.
+        """
+        lane = self._lane(committee_id, validator)
+        if lane is None:
+            return False
+        lane.queue.put(Work(validator, reply), Priority.PROPOSING)
+        return True
+
+    def receive(self, event: MessageReceived, content: object) -> None:
+        """Take a message of a committee or validator in; one of what is not run here is ignored."""
+        message_id = event.message.ssv_message.msg_id
+        validator: PublicKey | None = None
+        if message_role(message_id) in COMMITTEE_ROLES:
+            lane = self._lanes.get(committee_of(message_id))
+        else:
+            validator = PublicKey(message_executor(message_id))
+            lane = self._by_validator.get(validator)
+        if lane is not None and not lane.queue.offer(Work(validator, event), message_priority(event, content)):
             metrics.QUEUE_DROPPED.inc()
 
     @property
@@ -175,63 +206,103 @@ class Dispatcher:
         while self.running:
             await self._idle.park()
 
+    def _lane(self, committee_id: CommitteeId, validator: PublicKey | None) -> _Lane | None:
+        lane = self._lanes.get(committee_id)
+        if validator is None or lane is self._by_validator.get(validator):
+            return lane
+        return None
+
     def _update(self, lane: _Lane, own: OwnCommittee, chain: BeaconChain, *, leaving: bool) -> trio.Event:
         lane.own = own
         done = trio.Event()
-        lane.queue.put(_Update(own, chain, leaving, done), OWN)
+        # As starts: what was begun before is begun, and what is begun after has what it needs.
+        lane.queue.put(_Update(own, chain, leaving, done), Priority.OWN)
         return done
 
     async def _run_lane(self, lane: _Lane) -> None:
         async with trio.open_nursery() as timers:
-            while True:
-                event = await lane.queue.get()
-                for effect in await self._handle(lane, event):
-                    await self._perform(lane, effect, timers)
-                lane.starting -= isinstance(event, StartDuty)
-                lane.running = len(lane.core.runners)
-                if isinstance(event, _Update):
-                    event.done.set()
-                    if event.leaving:
-                        break
+            leaving = False
+            while not leaving:
+                entries = await lane.queue.take(TURN_EVENTS)
+                turn = await trio.to_thread.run_sync(self._take_turn, lane, entries, limiter=self._limiter)
+                lane.queue.put_back(entries[len(turn.done) :])
+                for deed in turn.deeds:
+                    await self._perform(lane, deed, timers)
+                lane.running = turn.running
+                for done in turn.done:
+                    if isinstance(done, _Update):
+                        leaving = done.leaving
+                        if leaving:
+                            self._leaving.discard(lane)
+                        done.done.set()
+                    else:
+                        lane.starting -= _starts(done)
                 if not self.running:
                     self._idle.unpark_all()
             timers.cancel_scope.cancel()
-        self._leaving.discard(lane)
-        if not self.running:
-            self._idle.unpark_all()
 
-    async def _handle(self, lane: _Lane, event: Event | _Update) -> list[Effect]:
-        def handle() -> list[Effect]:
-            if isinstance(event, _Update):
-                return lane.core.update(event.own.member, event.own.shares, event.chain)
-            return lane.core.handle(event, self._clock())
+    def _take_turn(self, lane: _Lane, entries: Sequence[Entry[Work | _Update]]) -> _Turn:
+        """Handle events until one wants something done, on the cores' thread."""
+        turn = _Turn()
+        until = time.perf_counter() + TURN_SECONDS
+        for entry in entries:
+            work = entry.event
+            turn.done.append(work)
+            try:
+                if isinstance(work, _Update):
+                    turn.deeds += lane.executors.update(work.own, work.chain)
+                else:
+                    turn.deeds += lane.executors.handle(work, self._clock())
+            except Exception:
+                metrics.COMMITTEE_ERRORS.inc()
+                kind = type(work if isinstance(work, _Update) else work.event).__name__
+                log.exception("committee failed on an event", committee=lane.committee_id.hex(), kind=kind)
+            acts = any(not isinstance(deed.effect, Rejected) for deed in turn.deeds)
+            if acts or isinstance(work, _Update) or time.perf_counter() > until:
+                break
+        turn.running = lane.executors.running
+        return turn
 
-        try:
-            return await trio.to_thread.run_sync(handle, limiter=self._limiter)
-        except Exception:
-            metrics.COMMITTEE_ERRORS.inc()
-            log.exception("committee failed on an event", committee=_name(lane), kind=type(event).__name__)
-            return []
-
-    async def _perform(self, lane: _Lane, effect: Effect, timers: trio.Nursery) -> None:
-        match effect:
+    async def _perform(self, lane: _Lane, deed: Deed, timers: trio.Nursery) -> None:
+        match deed.effect:
             case Broadcast(message=message):
                 await self._ports.publish(lane.own, message)
-            case ArmTimer():
-                timers.start_soon(self._run_timer, lane, effect)
-            case SubmitAttestations():
-                self._ports.submit(effect)
+            case ArmTimer() as armed:
+                timers.start_soon(self._run_timer, lane, deed.validator, armed)
+            case AskBeacon() as asked:
+                timers.start_soon(self._ask, lane, deed.validator, asked)
             case DutyEnded(record=record):
                 self._ports.ended(record)
-            case Rejected():
-                log.debug("refused", rule=effect.rule, detail=effect.detail, operators=effect.operators)
-            case _:
-                log.error("effect without a handler", committee=_name(lane), effect=type(effect).__name__)
+            case Rejected() as refused:
+                log.debug("refused", rule=refused.rule, detail=refused.detail, operators=refused.operators)
+            case submission:
+                self._ports.submit(submission)
 
-    async def _run_timer(self, lane: _Lane, armed: ArmTimer) -> None:
-        await trio.sleep(max(0.0, armed.at - self._clock()))
-        lane.queue.put(TimerFired(armed.timer), OWN)
+    async def _run_timer(self, lane: _Lane, validator: PublicKey | None, armed: ArmTimer) -> None:
+        await self._sleep_until(armed.at)
+        proposes = message_role(armed.timer.identifier) == RunnerRole.PROPOSER
+        lane.queue.put(Work(validator, TimerFired(armed.timer)), Priority.PROPOSING if proposes else Priority.OWN)
+
+    async def _ask(self, lane: _Lane, validator: PublicKey | None, asked: AskBeacon) -> None:
+        """Send a request when what it asks for is due: aggregates are not complete before."""
+        if asked.kind is not AskKind.BLOCK and self._chain is not None:
+            await self._sleep_until(self._chain.aggregate_due(asked.slot))
+        self._ports.ask(
+            BeaconRequest(
+                request_key(asked.request_id),
+                lane.committee_id,
+                validator or b"",
+                asked.request_id,
+                asked.kind,
+                asked.slot,
+                asked.arguments,
+                asked.deadline,
+            )
+        )
+
+    async def _sleep_until(self, instant: float) -> None:
+        await trio.sleep(max(0.0, instant - self._clock()))
 
 
-def _name(lane: _Lane) -> str:
-    return lane.own.member.committee_id.hex()
+def _starts(work: Work) -> bool:
+    return isinstance(work.event, StartDuty | StartValidatorDuty | StartAggregatorCommitteeDuty)

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from ssv_pool.protocol.types.primitives import Epoch, Slot, ValidatorIndex
+from ssv_pool.store.duties import DutyBookContent
 
 KEPT_EPOCHS = 8
 """Epochs whose proposers are kept; messages of proposers come three slots late at most."""
@@ -18,6 +19,14 @@ class DutyBook:
     def __init__(self) -> None:
         self._proposers: OrderedDict[Epoch, Mapping[Slot, ValidatorIndex]] = OrderedDict()
         self._sync_committees: OrderedDict[tuple[Epoch, Epoch], frozenset[ValidatorIndex]] = OrderedDict()
+
+    def take(self, content: DutyBookContent) -> None:
+        """Note what the store knows."""
+        for epoch, proposers in content.proposers.items():
+            self.set_proposers(epoch, proposers)
+        for committee in content.sync_committees:
+            members = (member.validator_index for member in committee.members)
+            self.set_sync_committee(committee.first, committee.last, members)
 
     def set_proposers(self, epoch: Epoch, proposers: Mapping[Slot, ValidatorIndex]) -> None:
         """Note the proposers of an epoch, slot → validator; in place of what was noted for it before."""

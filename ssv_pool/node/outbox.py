@@ -4,26 +4,32 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from ssv_pool.errors import UnavailableError
-from ssv_pool.messaging.commands import AttestationSubmission, JournalEntry
+from ssv_pool.messaging.commands import BeaconRequest, JournalEntry, Submission
+from ssv_pool.node.submissions import submission_of
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.events import DutyRecord, Outcome, SubmitAttestations
+from ssv_pool.protocol.events import AskKind, DutyRecord, Outcome, SubmitBlock, SubmitEffect
 
 log = logger("node.outbox")
 
 CAPACITY = 2048
-"""Submissions, and as many journal entries, that may wait for a broker that is away; then the oldest go."""
+"""Blocks, other submissions, and journal entries that may wait, each, for a broker that is away; then the oldest go."""
 
 
 class Sender(Protocol):
     """What is asked of the way to the workers (`ssv_pool.messaging.tasks.TaskSender`)."""
 
-    def submit_attestations(self, submission: AttestationSubmission) -> None:
-        """Have attestations posted. Raises UnavailableError when the broker stays away."""
+    def submit(self, submission: Submission) -> None:
+        """Have something posted. Raises UnavailableError when the broker stays away."""
+        ...
+
+    def ask_beacon(self, request: BeaconRequest) -> None:
+        """Have an object fetched from the beacon node. Raises UnavailableError when the broker stays away."""
         ...
 
     def record_duty(self, entry: JournalEntry) -> None:
@@ -35,15 +41,35 @@ class Sender(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """Something signed, to be encoded on the thread."""
+
+    effect: SubmitEffect
+    chain: BeaconChain
+
+    @property
+    def key(self) -> str:
+        return self.effect.key
+
+    @property
+    def deadline(self) -> float:
+        return self.effect.deadline
+
+
+_Item = _Signed | BeaconRequest | JournalEntry
+
+
 class Outbox:
-    """Two queues, submissions before journal entries, and the thread that empties them."""
+    """Three queues and the thread that empties them: blocks first, then other duties, then journal entries."""
 
     def __init__(self, sender: Sender, clock: Callable[[], float] = time.time, capacity: int = CAPACITY) -> None:
         self._sender = sender
         self._clock = clock
         self._capacity = capacity
-        self._submissions: deque[AttestationSubmission] = deque()
-        self._journal: deque[JournalEntry] = deque()
+        self._blocks: deque[_Item] = deque()
+        self._duties: deque[_Item] = deque()
+        self._journal: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -59,38 +85,38 @@ class Outbox:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        if left := len(self._submissions) + len(self._journal) + self._thread.is_alive():
+        if left := len(self._blocks) + len(self._duties) + len(self._journal) + self._thread.is_alive():
             log.error("results lost at the end, the broker does not take them", count=left)
         self._sender.close()
 
-    def submit(self, effect: SubmitAttestations, chain: BeaconChain) -> None:
-        """Have attestations posted."""
-        fork = chain.fork_at(chain.epoch_of(effect.slot)).name
-        self._put(
-            self._submissions,
-            AttestationSubmission(effect.key, effect.slot, fork, tuple(effect.attestations), effect.deadline),
-        )
+    def submit(self, effect: SubmitEffect, chain: BeaconChain) -> None:
+        """Have something signed posted to the beacon node."""
+        self._put(self._blocks if isinstance(effect, SubmitBlock) else self._duties, _Signed(effect, chain))
+
+    def ask(self, request: BeaconRequest) -> None:
+        """Have an object fetched from the beacon node."""
+        self._put(self._blocks if request.kind is AskKind.BLOCK else self._duties, request)
 
     def record(self, record: DutyRecord) -> None:
         """Have a duty's story kept, and count it."""
         _observe(record)
         self._put(self._journal, JournalEntry(record))
 
-    def _put(self, waiting: "deque[AttestationSubmission] | deque[JournalEntry]", item: object) -> None:
+    def _put(self, waiting: deque[_Item], item: _Item) -> None:
         with self._changed:
             if len(waiting) >= self._capacity:
                 self._dropped(waiting.popleft(), "too many wait for the broker")
-            waiting.append(item)  # type: ignore[arg-type]
+            waiting.append(item)
             self._changed.notify()
 
-    def _take(self) -> AttestationSubmission | JournalEntry | None:
+    def _take(self) -> _Item | None:
         """The next result; waits for one. None when there is nothing left and nothing more will come."""
         with self._changed:
-            while not (self._submissions or self._journal):
+            while not (self._blocks or self._duties or self._journal):
                 if self._closing:
                     return None
                 self._changed.wait()
-            return self._submissions.popleft() if self._submissions else self._journal.popleft()
+            return (self._blocks or self._duties or self._journal).popleft()
 
     def _run(self) -> None:
         while (item := self._take()) is not None:
@@ -103,18 +129,23 @@ class Outbox:
                 log.exception("result not handed over", key=item.key)
                 self._dropped(item, type(error).__name__)
 
-    def _send(self, item: AttestationSubmission | JournalEntry) -> None:
+    def _send(self, item: _Item) -> None:
         if isinstance(item, JournalEntry):
             self._sender.record_duty(item)
         elif item.deadline <= self._clock():
             self._dropped(item, "its deadline has passed")
+        elif isinstance(item, BeaconRequest):
+            self._sender.ask_beacon(item)
         else:
-            self._sender.submit_attestations(item)
+            self._sender.submit(submission_of(item.effect, item.chain))
 
-    def _dropped(self, item: AttestationSubmission | JournalEntry, why: str) -> None:
-        kind = "submission" if isinstance(item, AttestationSubmission) else "journal"
+    def _dropped(self, item: _Item, why: str) -> None:
+        kind = _KINDS[type(item)]
         metrics.OUTBOX_DROPPED.labels(kind).inc()
         log.error("result dropped", kind=kind, key=item.key, why=why)
+
+
+_KINDS: dict[type, str] = {_Signed: "submission", BeaconRequest: "request", JournalEntry: "journal"}
 
 
 def _observe(record: DutyRecord) -> None:
@@ -123,6 +154,8 @@ def _observe(record: DutyRecord) -> None:
     steps = {step.name: step.time for step in record.steps}
     for histogram, start, end in (
         (metrics.START_DELAY, "due", "begun"),
+        (metrics.PRE_CONSENSUS_TIME, "begun", "pre_consensus"),
+        (metrics.BEACON_TIME, "asked", "received"),
         (metrics.CONSENSUS_TIME, "consensus_started", "decided"),
         (metrics.POST_CONSENSUS_TIME, "decided", "reconstructed"),
         (metrics.DUTY_TIME, "due", "reconstructed"),

@@ -5,9 +5,8 @@ the workers.
 """
 
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -15,19 +14,19 @@ import redis
 import trio
 
 from ssv_pool import __version__
-from ssv_pool.crypto.files import read_password
-from ssv_pool.crypto.key_file import read_key_file
 from ssv_pool.crypto.operator_keys import OperatorKeyring
 from ssv_pool.crypto.threshold import BlsThreshold
-from ssv_pool.errors import SsvPoolError, UnavailableError
+from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandReader
-from ssv_pool.messaging.commands import Command, RegistryChanged, StartCommitteeDuty
+from ssv_pool.messaging.commands import BeaconAnswer, Command, DutiesPlanned, RegistryChanged, StartCommand
 from ssv_pool.messaging.identity import announce_operator
 from ssv_pool.messaging.tasks import TaskSender
 from ssv_pool.network import GossipMessage, Introduction, Network, NetworkError, NetworkSettings, PeerStatus
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.network.settings import PeerAddress
+from ssv_pool.node.commands import reply_of, start_of
+from ssv_pool.node.cores import LocalCores
 from ssv_pool.node.dispatcher import Dispatcher, Ports
 from ssv_pool.node.forks import known_topics
 from ssv_pool.node.gossip import Gossip, accepted_of, slot_of
@@ -37,14 +36,11 @@ from ssv_pool.node.status import DutyStatus, status_page
 from ssv_pool.observability import metrics
 from ssv_pool.observability.health import Health
 from ssv_pool.observability.http import StatusServer, api_routes, metrics_routes
-from ssv_pool.observability.logs import configure_logging, logger
+from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.committee import Committee
-from ssv_pool.protocol.events import DutyRecord, MessageReceived, StartDuty, SubmitAttestations
-from ssv_pool.protocol.types.duties import CommitteeDuty
-from ssv_pool.protocol.types.ids import committee_of
+from ssv_pool.protocol.events import DutyRecord, MessageReceived, SubmitEffect
 from ssv_pool.protocol.types.messages import SignedSSVMessage
-from ssv_pool.protocol.types.primitives import Epoch
+from ssv_pool.protocol.types.primitives import Epoch, PublicKey
 from ssv_pool.settings import Settings, fork_schedule
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
@@ -63,6 +59,9 @@ MAINNET_SLOTS_PER_EPOCH = 32
 
 POLL_SECONDS = 1.0
 """Pause between two looks at the store's version; a command makes it look at once."""
+
+BOOK_SECONDS = 12.0
+"""Pause between two looks at others' duties in the store; a command makes it look at once."""
 
 REPORT_SECONDS = 1.0
 """Pause between two updates of health and gauges."""
@@ -94,49 +93,6 @@ PRUNE_SECONDS = 6 * 3600.0
 FIRST_PRUNE_SECONDS = 600.0
 """Pause before the first: what a start brings comes first."""
 
-SWITCH_SECONDS = 0.001
-"""How long the committees' thread may hold the interpreter while the event loop wants it."""
-
-
-def run_node(settings: Settings) -> None:
-    """Run the node until SIGTERM or Ctrl-C.
-
-    Raises:
-        SsvPoolError: a key file, port or database that cannot be used.
-    """
-    configure_logging(settings.log.level, settings.log.format, process="node")
-    sys.setswitchinterval(SWITCH_SECONDS)
-    password = read_password(settings.operator.password_file)
-    keyring = read_key_file(settings.operator.private_key_file, password)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        protection = stack.enter_context(SlashingProtection(settings.slashing_path))
-        database = Database(settings.store_url)
-        stack.callback(database.close)
-        node = Node(settings, keyring, protection, database)
-        stack.callback(node.close)
-        try:
-            trio.run(node.run)
-        except BaseExceptionGroup as group:
-            known = _only_ours(group)
-            if known is None:
-                raise
-            raise known from None
-
-
-def _only_ours(group: BaseExceptionGroup[BaseException]) -> SsvPoolError | None:
-    """The first error of a group that consists of errors of ours, so that it can be shown as one line."""
-    first, *others = _leaves(group)
-    return first if isinstance(first, SsvPoolError) and all(isinstance(o, SsvPoolError) for o in others) else None
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
 
 class Node:
     """The parts of one node and the loops between them."""
@@ -159,8 +115,15 @@ class Node:
         # Until the chain is known nothing is judged or sent: its own slots per epoch come with it.
         self._forks = fork_schedule(settings, slots_per_epoch=MAINNET_SLOTS_PER_EPOCH)
         self._signer = LocalSigner(protection)
-        self._threshold = BlsThreshold()
-        self._reader = RegistryReader(database, keyring, self._signer, protection, settings.ssv_network.domain_type)
+        self._cores = LocalCores(self._forks, keyring, self._signer, BlsThreshold(), settings.validators.gas_limit)
+        self._reader = RegistryReader(
+            database,
+            keyring,
+            self._signer,
+            protection,
+            settings.ssv_network.domain_type,
+            settings.validators.graffiti_bytes,
+        )
         self._gossip = Gossip(self._forks, keyring)
         self._network = Network(
             NetworkSettings(
@@ -178,8 +141,10 @@ class Node:
         self._commands = CommandReader(self._broker, settings.instance)
         self._dropped = {"late": 0, "repeated": 0, "malformed": 0}
         self._outbox = Outbox(TaskSender(broker, settings.instance))
-        self._dispatcher = Dispatcher(Ports(self._publish, self._submit, self._ended), self._make_committee)
+        self._dispatcher = Dispatcher(Ports(self._publish, self._submit, self._outbox.ask, self._ended), self._cores)
         self._look = trio.Event()
+        self._book_due = 0.0
+        """When others' duties are read again, by the event loop's clock."""
         self._stopping = False
         with ExitStack() as opened:
             routes = {"/v1/node/status": lambda: status_page(self)}
@@ -248,8 +213,7 @@ class Node:
 
     def _dispatch(self, message: GossipMessage) -> None:
         accepted = accepted_of(message)
-        event = MessageReceived(accepted.message, verified=True)
-        self._dispatcher.receive(committee_of(accepted.message.ssv_message.msg_id), event, accepted.content)
+        self._dispatcher.receive(MessageReceived(accepted.message, verified=True), accepted.content)
 
     async def _publish(self, own: OwnCommittee, message: SignedSSVMessage) -> None:
         try:
@@ -309,25 +273,23 @@ class Node:
 
     def _handle_command(self, command: Command) -> None:
         match command:
-            case StartCommitteeDuty():
-                self._start_duty(command)
             case RegistryChanged():
                 self._look.set()
+            case DutiesPlanned():
+                self._book_due = 0.0
+                self._look.set()
+            case BeaconAnswer(committee_id=committee_id, public_key=key):
+                known = self._dispatcher.reply(committee_id, PublicKey(key) if key else None, reply_of(command))
+                self._note_stranger(command, known=known)
+            case _:
+                self._note_stranger(command, known=self._dispatcher.start(command.committee_id, start_of(command)))
 
-    def _start_duty(self, command: StartCommitteeDuty) -> None:
-        duty = StartDuty(
-            duty=CommitteeDuty(command.slot, command.validator_duties),
-            beacon_vote=command.beacon_vote,
-            due=command.due,
-            begun=command.begun,
-            deadline=command.deadline,
-            key=command.key,
-        )
-        if not self._dispatcher.start(command.committee_id, duty):
+    def _note_stranger(self, command: StartCommand | BeaconAnswer, *, known: bool) -> None:
+        if not known:
             metrics.COMMANDS_DROPPED.labels("unknown_committee").inc()
-            log.warning("duty of a committee that is not run here", key=command.key)
+            log.warning("command for a committee or validator that is not run here", key=command.key)
 
-    def _submit(self, effect: SubmitAttestations) -> None:
+    def _submit(self, effect: SubmitEffect) -> None:
         if self.chain is not None:
             self._outbox.submit(effect, self.chain)
 
@@ -337,7 +299,8 @@ class Node:
         if record.completed < record.validators:
             log.warning("duty not completed", key=record.key, reason=record.reason.value, detail=record.detail)
         else:
-            log.info("duty completed", slot=record.slot, round=record.round, validators=record.validators)
+            role = record.role.name.lower()
+            log.info("duty completed", role=role, slot=record.slot, round=record.round, validators=record.validators)
 
     # The registry's side
 
@@ -349,6 +312,7 @@ class Node:
             try:
                 await self._take_over()
                 await self._follow_forks()
+                await self._read_duty_book()
             except UnavailableError as error:
                 problem = str(error)
             self._report_part("store", problem)
@@ -364,6 +328,7 @@ class Node:
             log.info("beacon chain known", genesis_time=chain.genesis_time, fork=chain.forks[-1].name)
             self.chain = chain
             self._forks = fork_schedule(self.settings, chain.slots_per_epoch)
+            self._cores.forks = self._forks
             self._gossip.follow(self._forks)
         view = await trio.to_thread.run_sync(self._reader.load, chain, time.time())
         await self._apply(view, chain)
@@ -411,17 +376,13 @@ class Node:
         for topic in set(self._network.topics) - wanted:
             await self._network.unsubscribe(topic)
 
-    def _make_committee(self, own: OwnCommittee, chain: BeaconChain) -> Committee:
-        return Committee(
-            own.member,
-            own.shares,
-            self._forks,
-            chain,
-            self._keyring,
-            self._signer,
-            self._threshold,
-            clock=time.time,
-        )
+    async def _read_duty_book(self) -> None:
+        """Learn who proposes and who is in the sync committee: gossip validation asks that of all validators."""
+        if self.chain is None or trio.current_time() < self._book_due:
+            return
+        self._book_due = trio.current_time() + BOOK_SECONDS
+        epoch = self.chain.epoch_at(time.time())
+        self._gossip.duties.take(await trio.to_thread.run_sync(self._reader.duty_book, epoch))
 
     # Health and metrics
 

@@ -1,36 +1,46 @@
 """One bounded queue a committee: what is most urgent comes out first, and what does not fit is counted, not kept."""
 
+import enum
 import heapq
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import trio
 
 from ssv_pool.protocol.events import MessageReceived
+from ssv_pool.protocol.types.ids import message_role
 from ssv_pool.protocol.types.messages import QBFTMessage
-from ssv_pool.protocol.types.roles import QBFTMessageType
+from ssv_pool.protocol.types.roles import QBFTMessageType, RunnerRole
 
 CAPACITY = 4096
-"""Events a committee may have waiting. A duty of 13 operators makes about 40 messages."""
+"""Messages a committee may have waiting. A duty of 13 operators makes about 40."""
 
-OWN = 0
-"""Own duties and timers: they come from this process and are never dropped."""
 
-URGENT = 1
-"""Proposals and decided messages: everything else of their duty waits for them."""
+class Priority(enum.IntEnum):
+    """What comes first."""
 
-ORDINARY = 2
-"""All other messages."""
+    PROPOSING = 0
+    """What a block's proposal waits for, which has seconds and most to lose; and answers of the beacon node."""
+    OWN = 1
+    """Own duties, timers and changes of the registry."""
+    URGENT = 2
+    """Consensus proposals and decided messages: everything else of their duty waits for them."""
+    ORDINARY = 3
+    """All other messages."""
 
 
 T = TypeVar("T")
 
 
 @dataclass(order=True, slots=True)
-class _Entry(Generic[T]):
-    priority: int
+class Entry(Generic[T]):
+    """One event in a queue."""
+
+    priority: Priority
     number: int
+    """Order of arrival."""
     event: T = field(compare=False)
 
 
@@ -39,38 +49,49 @@ class CommitteeQueue(Generic[T]):
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._heap: list[_Entry[T]] = []
+        self._heap: list[Entry[T]] = []
         self._numbers = itertools.count()
         self._waiting = trio.Event()
 
-    def put(self, event: T, priority: int) -> bool:
-        """Add an event; False when the queue is full and the event was dropped."""
-        if priority != OWN and len(self._heap) >= self._capacity:
-            return False
-        heapq.heappush(self._heap, _Entry(priority, next(self._numbers), event))
+    def put(self, event: T, priority: Priority) -> None:
+        """Add an event of this process; it is never dropped."""
+        heapq.heappush(self._heap, Entry(priority, next(self._numbers), event))
         self._waiting.set()
+
+    def offer(self, event: T, priority: Priority) -> bool:
+        """Add an event from outside; False when the queue is full and the event was dropped."""
+        if len(self._heap) >= self._capacity:
+            return False
+        self.put(event, priority)
         return True
 
-    async def get(self) -> T:
-        """The most urgent event; waits for one."""
+    async def take(self, most: int) -> list[Entry[T]]:
+        """The most urgent events, in their order, ``most`` at most; waits for the first."""
         while not self._heap:
             self._waiting = trio.Event()
             await self._waiting.wait()
-        return heapq.heappop(self._heap).event
+        return [heapq.heappop(self._heap) for _ in range(min(most, len(self._heap)))]
+
+    def put_back(self, entries: Sequence[Entry[T]]) -> None:
+        """Return what was taken and not done yet to its place."""
+        for entry in entries:
+            heapq.heappush(self._heap, entry)
 
     def __len__(self) -> int:
         return len(self._heap)
 
 
-def message_priority(event: MessageReceived, content: object) -> int:
+def message_priority(event: MessageReceived, content: object) -> Priority:
     """How urgent a message is.
 
     Args:
         event: the message.
         content: its decoded content.
     """
+    if message_role(event.message.ssv_message.msg_id) == RunnerRole.PROPOSER:
+        return Priority.PROPOSING
     if isinstance(content, QBFTMessage):
         decided = content.msg_type == QBFTMessageType.COMMIT and len(event.message.operator_ids) > 1
         if decided or content.msg_type == QBFTMessageType.PROPOSAL:
-            return URGENT
-    return ORDINARY
+            return Priority.URGENT
+    return Priority.ORDINARY

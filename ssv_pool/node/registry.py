@@ -30,6 +30,7 @@ from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.chain import load_chain
 from ssv_pool.store.database import Database
+from ssv_pool.store.duties import DutyBookContent, load_duty_book
 from ssv_pool.store.records import OwnShare, RegistrySnapshot, ValidatorRecord
 from ssv_pool.store.registry import exit_requests, load_registry, own_shares
 from ssv_pool.store.status import Status, statuses
@@ -129,7 +130,19 @@ class RegistryReader:
         signer: LocalSigner,
         protection: SlashingProtection,
         domain: DomainType,
+        graffiti: bytes = bytes(32),
     ) -> None:
+        """Make a reader; nothing is read yet.
+
+        Args:
+            database: the store.
+            keyring: decrypts this operator's shares.
+            signer: takes them over.
+            protection: the slashing protection, which learns of new shares.
+            domain: the SSV network's domain type, 4 bytes.
+            graffiti: what own validators' blocks say, 32 bytes.
+        """
+        self._graffiti = graffiti
         self._database = database
         self._keyring = keyring
         self._signer = signer
@@ -152,6 +165,11 @@ class RegistryReader:
         """What workers found of the parts they look after. Raises UnavailableError."""
         with self._database.read() as session:
             return statuses(session)
+
+    def duty_book(self, epoch: Epoch) -> DutyBookContent:
+        """Who proposes and who is in the sync committee around an epoch, as planned. Raises UnavailableError."""
+        with self._database.read() as session:
+            return load_duty_book(session, Epoch(max(0, epoch - 1)), Epoch(epoch + 1))
 
     def load(self, chain: BeaconChain, now: float) -> RegistryState:
         """Read the registry, and take over new shares of this operator.
@@ -280,6 +298,7 @@ class RegistryReader:
                 committee=tuple(ShareMember(key, member) for key, member in pairs),
                 domain_type=self._domain,
                 fee_recipient=validator.fee_recipient,
+                graffiti=self._graffiti,
             )
         return {committee_id: OwnCommittee(members[committee_id], own) for committee_id, own in shares.items()}
 

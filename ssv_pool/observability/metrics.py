@@ -32,6 +32,15 @@ ROUNDS_CHANGED = Counter("ssv_validator_duty_rounds_changed_total", "Duties deci
 START_DELAY = Histogram(
     "ssv_duty_scheduler_slot_ticker_delay_duration_seconds", "Duty begun minus duty due.", ("role",), buckets=_FAST
 )
+PRE_CONSENSUS_TIME = Histogram(
+    "ssv_runner_pre_consensus_duration_seconds", "Duty begun to a quorum of signatures.", ("role",), buckets=_FAST
+)
+BEACON_TIME = Histogram(
+    "ssv_runner_beacon_answer_duration_seconds",
+    "Beacon node asked for a block, aggregate or contribution to its answer; aggregates are held until they are due.",
+    ("role",),
+    buckets=_SLOW,
+)
 CONSENSUS_TIME = Histogram(
     "ssv_runner_consensus_duration_seconds", "Instance start to commit quorum.", ("role",), buckets=_FAST
 )
@@ -42,6 +51,18 @@ DUTY_TIME = Histogram(
     "ssv_runner_duty_duration_seconds", "Due to signature handed to a worker.", ("role",), buckets=_SLOW
 )
 LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
+BEACON_REQUEST_TIME = Histogram(
+    "ssv_cl_request_duration_seconds",
+    "Requests to beacon nodes, answered or not, by node (host:port) and endpoint; of the workers.",
+    ("node", "endpoint"),
+    buckets=_FAST,
+)
+BEACON_SYNC_STATUS = Gauge(
+    "ssv_cl_sync_status",
+    "Where a beacon node (host:port) stands: 0 no answer, 1 syncing, 2 in sync but its execution node is not, 3 in "
+    "sync; of the workers.",
+    ("node",),
+)
 LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
 EVENTS_MALFORMED = Gauge(
     "ssv_event_syncer_malformed_events_count", "Registry events that break a rule and changed nothing.", ("reason",)

@@ -443,18 +443,16 @@ class Rejected:
     """Who signed the refused message; empty for events that are no messages."""
 
 
-Effect = (
-    Broadcast
-    | ArmTimer
-    | AskBeacon
-    | SubmitAttestations
+SubmitEffect = (
+    SubmitAttestations
     | SubmitSyncCommitteeMessages
     | SubmitBlock
     | SubmitRegistration
     | SubmitExit
     | SubmitAggregates
     | SubmitContributions
-    | DutyEnded
-    | Rejected
 )
+"""Every effect that hands something signed to the beacon node."""
+
+Effect = Broadcast | ArmTimer | AskBeacon | SubmitEffect | DutyEnded | Rejected
 """Everything the core can ask for."""

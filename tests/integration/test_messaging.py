@@ -14,7 +14,14 @@ from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandBus, CommandReader, stream_name
 from ssv_pool.messaging.claims import Claim, Claims, ClaimState
-from ssv_pool.messaging.commands import RegistryChanged, StartCommitteeDuty
+from ssv_pool.messaging.codec import CodecError
+from ssv_pool.messaging.commands import (
+    COMMANDS,
+    MAX_PAYLOAD_BYTES,
+    BeaconAnswer,
+    RegistryChanged,
+    StartCommitteeDuty,
+)
 from ssv_pool.messaging.identity import announce_operator, announced_operator
 from ssv_pool.messaging.valkey import EmbeddedValkey
 from ssv_pool.protocol.types import BeaconVote, Checkpoint
@@ -221,6 +228,54 @@ class TestClaims:
             until(lambda: time.monotonic() - start > 0.7)
             assert claims.states(["work"]) == [ClaimState.HELD]
         until(lambda: claims.states(["work"]) == [ClaimState.FREE], 2)
+
+
+class TestPayloads:
+    """Large answers of the beacon node lie beside the stream."""
+
+    BLOCK = bytes(range(256)) * 4096
+
+    @staticmethod
+    def answer(key, payload, seconds=9.0):
+        return BeaconAnswer(key, bytes(32), b"", key, payload, 6, "", time.time() + seconds)
+
+    def test_a_block_arrives_and_the_stream_stays_small(self, client):
+        answers = [self.answer("small", b"x"), self.answer("large", self.BLOCK), self.answer("other", b"y")]
+        CommandBus(client, "op").publish(*answers)
+        assert client.memory_usage(stream_name("op")) < len(self.BLOCK) / 4
+        reader = CommandReader(client, "op")
+        assert reader.read(10) == answers
+        (name,) = client.keys("op:payload:*")
+        assert 9000 < client.pttl(name) <= 20_000
+
+    def test_a_reader_that_was_killed_gets_it_again(self, client):
+        answer = self.answer("large", self.BLOCK)
+        CommandBus(client, "op").publish(answer)
+        assert CommandReader(client, "op").read(10) == [answer]
+        assert CommandReader(client, "op").read(10) == [answer]
+
+    def test_one_that_has_expired_is_late(self, client):
+        CommandBus(client, "op").publish(self.answer("large", self.BLOCK), self.answer("small", b"x"))
+        client.delete(*client.keys("op:payload:*"))
+        reader = CommandReader(client, "op")
+        assert [command.key for command in reader.read(10)] == ["small"]
+        assert reader.counts.late == 1
+
+    def test_the_longest_passes_and_a_longer_one_is_refused(self, client):
+        longest = self.answer("longest", bytes(MAX_PAYLOAD_BYTES))
+        bus = CommandBus(client, "op")
+        bus.publish(longest)
+        assert CommandReader(client, "op").read(10) == [longest]
+        with pytest.raises(CodecError, match="expected at most 16777216"):
+            bus.publish(self.answer("more", bytes(MAX_PAYLOAD_BYTES + 1)))
+
+    def test_other_keys_are_not_read(self, client):
+        client.set("secret", "value")
+        command = COMMANDS.encode(self.answer("forged", b""))
+        client.xadd(stream_name("op"), {"command": command, "payload": "secret"})
+        reader = CommandReader(client, "op")
+        assert reader.read(10) == []
+        assert reader.counts.late == 1
 
 
 def test_the_node_tells_who_it_is(client):

@@ -137,3 +137,11 @@ def test_passwords_in_urls_are_not_repeated(tmp_path: Path, text: str, message: 
     with pytest.raises(ConfigError) as caught:
         load_settings(path, environment={})
     assert str(caught.value) == f"{path}: {message}"
+
+
+def test_graffiti_fills_a_blocks_field_and_no_more(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, MINIMAL), environment={}).validators.graffiti_bytes == b"ssv-pool" + bytes(24)
+    chosen = load_settings(write(tmp_path, MINIMAL), environment={"GRAFFITI": "é" * 16, "GAS_LIMIT": "60000000"})
+    assert (chosen.validators.graffiti_bytes, chosen.validators.gas_limit) == ("é".encode() * 16, 60_000_000)
+    with pytest.raises(ConfigError, match=r"validators\.graffiti: found .*: 33 bytes, expected at most 32"):
+        load_settings(write(tmp_path, MINIMAL), environment={"GRAFFITI": "é" * 16 + "a"})

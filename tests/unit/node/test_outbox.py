@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 from committee_network import chain
+from executor_network import empty_block
 from prometheus_client import REGISTRY
 
 from ssv_pool.errors import UnavailableError
-from ssv_pool.messaging.commands import AttestationSubmission, JournalEntry
+from ssv_pool.messaging.commands import AttestationSubmission, BeaconRequest, JournalEntry, Submission
 from ssv_pool.node.outbox import Outbox
-from ssv_pool.protocol.events import DutyRecord, Outcome, Reason, StepTime, SubmitAttestations
-from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, Round, Slot
+from ssv_pool.protocol.events import AskKind, DutyRecord, Outcome, Reason, StepTime, SubmitAttestations, SubmitBlock
+from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, Round, Signature, Slot
 from ssv_pool.protocol.types.roles import RunnerRole
 
 CHAIN = chain()
@@ -30,8 +31,11 @@ class FakeSender:
     entered: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
 
-    def submit_attestations(self, submission: AttestationSubmission) -> None:
+    def submit(self, submission: Submission) -> None:
         self._send(f"submit {submission.key}", submission.key)
+
+    def ask_beacon(self, request: BeaconRequest) -> None:
+        self._send(f"ask {request.key}", request.key)
 
     def record_duty(self, entry: JournalEntry) -> None:
         self._send(f"record {entry.key}", entry.key)
@@ -99,10 +103,10 @@ def test_submissions_go_before_journal_entries() -> None:
 
 def test_a_submission_names_the_fork_of_its_slot() -> None:
     class Noting(FakeSender):
-        def submit_attestations(self, submission: AttestationSubmission) -> None:
+        def submit(self, submission: Submission) -> None:
             found.append(submission)
 
-    found: list[AttestationSubmission] = []
+    found: list[Submission] = []
     with running(Noting()) as outbox:
         outbox.submit(submission("k"), CHAIN)
     assert found == [AttestationSubmission("k", Slot(5), "fulu", (), NOW + 9)]
@@ -130,6 +134,37 @@ def test_what_cannot_be_handed_over_is_counted_and_the_next_goes_on(fault: Excep
         outbox.submit(submission("good"), CHAIN)
     assert sender.sent == ["submit good"]
     assert sample("ssv_node_outbox_dropped_total", kind="submission") == before + 1
+
+
+def request(key: str, kind: AskKind = AskKind.AGGREGATE, deadline: float = NOW + 9) -> BeaconRequest:
+    return BeaconRequest(key, CommitteeId(bytes(32)), b"", key, kind, Slot(5), (), deadline)
+
+
+def test_what_belongs_to_blocks_goes_first_and_the_journal_last() -> None:
+    sender = FakeSender()
+    block = SubmitBlock(Slot(5), empty_block(5), Signature(bytes(96)), NOW + 9, "block")
+    with running(sender) as outbox:
+        outbox.record(record("in hand"))
+        assert sender.entered.wait(30)
+        outbox.record(record("story"))
+        outbox.submit(submission("attestations"), CHAIN)
+        outbox.ask(request("aggregate"))
+        outbox.ask(request("ask block", AskKind.BLOCK))
+        outbox.submit(block, CHAIN)
+    assert sender.sent == [
+        *("record in hand", "ask ask block", "submit block"),
+        *("submit attestations", "ask aggregate", "record story"),
+    ]
+
+
+def test_a_request_past_its_deadline_is_not_sent() -> None:
+    sender = FakeSender()
+    before = sample("ssv_node_outbox_dropped_total", kind="request")
+    with running(sender) as outbox:
+        outbox.ask(request("late", deadline=NOW))
+        outbox.ask(request("in time"))
+    assert sender.sent == ["ask in time"]
+    assert sample("ssv_node_outbox_dropped_total", kind="request") == before + 1
 
 
 def test_a_submission_past_its_deadline_is_not_sent() -> None:

@@ -7,22 +7,30 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from committee_network import FORKS
 from committee_network import chain as make_chain
 from prometheus_client import REGISTRY
 
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
+from ssv_pool.messaging.commands import BeaconAnswer, BeginValidatorDuty, DutiesPlanned
 from ssv_pool.network import Counters, NetworkError, PeerStatus
 from ssv_pool.networks import network_named
 from ssv_pool.node.gossip import Gossip
-from ssv_pool.node.process import PARTS, SILENT_SECONDS, WORKER_PARTS, Node, _only_ours
+from ssv_pool.node.process import BOOK_SECONDS, PARTS, SILENT_SECONDS, WORKER_PARTS, Node
 from ssv_pool.node.registry import OwnCommittee, RegistryState
+from ssv_pool.node.run import _only_ours
 from ssv_pool.observability.health import Health
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.types.primitives import CommitteeId
+from ssv_pool.protocol.events import BeaconReply, StartValidatorDuty
+from ssv_pool.protocol.types.duties import ValidatorDuty
+from ssv_pool.protocol.types.primitives import CommitteeId, Epoch, PublicKey, Slot, ValidatorIndex
+from ssv_pool.protocol.types.roles import BeaconRole
+from ssv_pool.store.duties import DutyBookContent
 from ssv_pool.store.status import Status
 
 CHAIN = make_chain()
+KNOWN, UNKNOWN = CommitteeId(b"k" * 32), CommitteeId(b"u" * 32)
 
 PORT, STORE = UnavailableError("port"), ConfigError("store")
 
@@ -71,6 +79,10 @@ class FakeReader:
     def forget(self) -> None:
         self.calls.append("forget")
 
+    def duty_book(self, epoch: int) -> DutyBookContent:
+        self.calls.append("duty_book")
+        return DutyBookContent({Epoch(epoch): {Slot(33): ValidatorIndex(7)}}, ())
+
 
 class FakeNetwork:
     def __init__(self) -> None:
@@ -108,6 +120,14 @@ class FakeDispatcher:
         self.calls = calls
         self.given: list[object] = []
 
+    def start(self, committee_id: CommitteeId, event: object) -> bool:
+        self.given.append((committee_id, event))
+        return committee_id == KNOWN
+
+    def reply(self, committee_id: CommitteeId, validator: bytes | None, reply: object) -> bool:
+        self.given.append((committee_id, validator, reply))
+        return committee_id == KNOWN
+
     async def set_committees(self, own: object, chain: BeaconChain) -> None:
         self.calls.append("set_committees")
         self.given.append((own, chain))
@@ -131,6 +151,8 @@ def bare_node(**parts: Any) -> Any:
         "_network": FakeNetwork(),
         "_protection": FakeProtection(),
         "_gossip": Gossip(FORKS, None),  # type: ignore[arg-type]
+        "_cores": SimpleNamespace(forks=FORKS),
+        "_book_due": 0.0,
         "_dispatcher": FakeDispatcher(reader.calls),
     }
     for name, value in {**values, **parts}.items():
@@ -261,3 +283,52 @@ def test_a_message_that_cannot_be_published_is_no_end() -> None:
 @pytest.mark.parametrize(("slot_ms", "seconds"), [(None, 45.0), (12_000, 24.0), (2_000, 4.0), (60_000, 45.0)])
 def test_running_duties_get_two_slots_to_end(slot_ms: int | None, seconds: float) -> None:
     assert bare_node(chain=None if slot_ms is None else make_chain(slot_ms=slot_ms))._grace == seconds
+
+
+def dropped() -> float:
+    return REGISTRY.get_sample_value("ssv_duty_commands_dropped_total", {"why": "unknown_committee"}) or 0.0
+
+
+def test_starts_go_to_their_committee_and_those_of_strangers_are_counted() -> None:
+    node, before = bare_node(), dropped()
+    duty = ValidatorDuty(BeaconRole.PROPOSER, PublicKey(bytes(48)), Slot(5), ValidatorIndex(1))
+    commands = [BeginValidatorDuty("k", committee, duty, 1.0, 2.0, 3.0) for committee in (KNOWN, UNKNOWN)]
+    for command in commands:
+        node._handle_command(command)
+    event = StartValidatorDuty(duty, 1.0, 2.0, 3.0, "k")
+    assert node._dispatcher.given == [(KNOWN, event), (UNKNOWN, event)]
+    assert dropped() == before + 1
+
+
+def test_answers_go_to_the_committee_or_the_validator_that_asked() -> None:
+    node, before = bare_node(), dropped()
+    for committee, key in ((KNOWN, b""), (KNOWN, b"v" * 48), (UNKNOWN, b"")):
+        node._handle_command(BeaconAnswer("ask:7", committee, key, "7", b"block", 6, "", 9.0))
+    reply = BeaconReply("7", b"block", 6, "")
+    assert node._dispatcher.given == [(KNOWN, None, reply), (KNOWN, b"v" * 48, reply), (UNKNOWN, None, reply)]
+    assert dropped() == before + 1
+
+
+def test_others_duties_are_read_when_planned_and_now_and_then() -> None:
+    clock = trio.testing.MockClock()
+    node = bare_node()
+
+    async def main() -> None:
+        await node._read_duty_book()
+        assert node._reader.calls == [], "the chain is not known yet"
+        node.chain = node._gossip._chain = CHAIN
+        for _ in range(2):
+            await node._read_duty_book()
+        assert node._reader.calls == ["duty_book"]
+        node._look = trio.Event()
+        node._handle_command(DutiesPlanned(Epoch(3), 1.0))
+        assert node._look.is_set()
+        await node._read_duty_book()
+        assert node._reader.calls == ["duty_book"] * 2
+        clock.jump(BOOK_SECONDS)
+        await node._read_duty_book()
+        assert node._reader.calls == ["duty_book"] * 3
+
+    trio.run(main, clock=clock)
+    epoch = CHAIN.epoch_at(time.time())
+    assert node._gossip.duties.proposes(ValidatorIndex(7), Slot(33), epoch)

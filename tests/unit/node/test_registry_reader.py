@@ -14,13 +14,14 @@ from ssv_pool.crypto.shares_data import SharesData
 from ssv_pool.node.registry import RegistryReader, RegistryState
 from ssv_pool.pool.keyshares import KeyShares, ShareOperator, split_key
 from ssv_pool.protocol.types.ids import cluster_id, committee_id
-from ssv_pool.protocol.types.primitives import DomainType, Epoch, OperatorId, PublicKey, Slot, ValidatorIndex
+from ssv_pool.protocol.types.primitives import DomainType, Epoch, OperatorId, PublicKey, Root, Slot, ValidatorIndex
 from ssv_pool.protocol.validation import CommitteeView
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import Marks, SlashingProtection
 from ssv_pool.store import Database
 from ssv_pool.store import registry_changes as changes
 from ssv_pool.store.chain import save_chain
+from ssv_pool.store.duties import Proposal, SyncCommittee, SyncMembership, replace_proposals, replace_sync_committee
 from ssv_pool.store.records import ValidatorMetadata
 
 OWNER = bytes(19) + b"\x01"
@@ -85,7 +86,8 @@ class Registry:
         """What a start of the node does."""
         self.protection = SlashingProtection(self.protection_path)
         self.signer = LocalSigner(self.protection)
-        self.reader = RegistryReader(self.database, self.keyring, self.signer, self.protection, DOMAIN)
+        graffiti = b"hello".ljust(32, b"\0")
+        self.reader = RegistryReader(self.database, self.keyring, self.signer, self.protection, DOMAIN, graffiti)
 
     def close(self) -> None:
         self.protection.close()
@@ -179,6 +181,7 @@ def test_own_shares_are_decrypted_and_sign(registry: Registry, pems: list[bytes]
     own = state.own[COMMITTEE]
     assert (own.member.operator_id, own.member.quorum, own.member.operator_pubkey) == (1, 3, pems[0])
     assert [share.share_pubkey for share in own.shares.values()] == [registry.share(0), registry.share(1)]
+    assert {share.graffiti for share in own.shares.values()} == {b"hello" + bytes(27)}
     root = bytes(32)
     signature = registry.signer.sign_roots([registry.share(0)], [root])[0]  # type: ignore[list-item]
     assert bls.verify(registry.share(0), root, signature)
@@ -373,3 +376,16 @@ def test_version_and_chain_are_read_together(registry: Registry) -> None:
 
 def test_slot_arithmetic_of_these_tests() -> None:
     assert CHAIN.slot_at(NOW) == Slot(EPOCH * 32)
+
+
+def test_others_duties_are_read_around_an_epoch(registry: Registry) -> None:
+    with registry.database.session() as session:
+        for epoch in (Epoch(3), Epoch(4), Epoch(5), Epoch(6)):
+            proposal = Proposal(Slot(epoch * 32), ValidatorIndex(7), PublicKey(bytes(48)))
+            replace_proposals(session, epoch, Root(bytes(32)), [proposal])
+        member = SyncMembership(ValidatorIndex(9), PublicKey(bytes(48)), (1,))
+        replace_sync_committee(session, SyncCommittee(Epoch(0), Epoch(255), 1, (member,)))
+    content = registry.reader.duty_book(Epoch(5))
+    assert content.proposers == {4: {128: 7}, 5: {160: 7}, 6: {192: 7}}
+    assert [(found.first, found.last, found.members) for found in content.sync_committees] == [(0, 255, (member,))]
+    assert list(registry.reader.duty_book(Epoch(0)).proposers) == []

@@ -51,7 +51,7 @@ def test_a_node_that_has_just_started() -> None:
         "validators": 0,
         "bad_shares": {},
         "peers": {"configured": 0, "connected": 0, "list": []},
-        "duties": {"running": 0, "completed": 0, "failed": 0, "expired": 0},
+        "duties": {"running": 0, "completed": 0, "failed": 0, "expired": 0, "completed_by_role": {}},
         "last": None,
     }
 
@@ -87,7 +87,13 @@ def test_a_node_at_work() -> None:
         "rtt_seconds": None,
         "last_error": "refused",
     }
-    assert page["duties"] == {"running": 1, "completed": 1, "failed": 1, "expired": 1}
+    assert page["duties"] == {
+        "running": 1,
+        "completed": 1,
+        "failed": 1,
+        "expired": 1,
+        "completed_by_role": {"committee": 1},
+    }
     assert page["last"] == {
         "key": "committee:9:ab",
         "slot": 9,

@@ -24,6 +24,7 @@ from ssv_pool.protocol.events import (
     AskBeacon,
     AskKind,
     BeaconReply,
+    DutyEnded,
     MessageReceived,
     Outcome,
     Reason,
