@@ -16,9 +16,22 @@ from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.presets import MAINNET, Preset, preset_named
 from ssv_pool.protocol.types.primitives import FAR_FUTURE_EPOCH, Epoch, PublicKey, Root, Slot, ValidatorIndex
 from ssv_pool.protocol.types.roles import BeaconRole
+from ssv_pool.store.duties import Proposal, SyncMembership
 
 FORK_NAMES = ("phase0", "altair", "bellatrix", "capella", "deneb", "electra", "fulu", "gloas")
 """The beacon chain's forks in their order."""
+
+
+_KNOWN = (
+    "alreadyknown",
+    "alreadyseen",
+    "alreadyexists",
+    "isknown",
+    "priorattestationknown",
+    "priorsynccommitteemessageknown",
+    "duplicate",
+)
+"""How nodes say that they have an object already, without blanks and dashes."""
 
 
 class AnswerError(Exception):
@@ -81,6 +94,18 @@ class AttesterDuties:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposerDuties:
+    """Who proposes in one epoch."""
+
+    epoch: Epoch
+    """The epoch."""
+    dependent_root: Root
+    """They hold as long as the chain has this root, 32 bytes."""
+    proposals: tuple[Proposal, ...]
+    """By ascending slot; before an epoch begins perhaps not all slots."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """One object of a batch was not accepted."""
 
@@ -92,8 +117,7 @@ class Refusal:
     @property
     def already_known(self) -> bool:
         """Whether the node refused it only because it has it already, from here or from another operator."""
-        text = "".join(self.message.lower().replace("_", " ").replace("-", " ").split())
-        return any(word in text for word in ("alreadyknown", "alreadyseen", "priorattestationknown", "duplicate"))
+        return already_known(self.message)
 
 
 def member(body: Any, key: str, kind: type) -> Any:
@@ -203,6 +227,35 @@ def attester_duties(body: Any, epoch: Epoch) -> AttesterDuties:
     return AttesterDuties(epoch, Root(octets(body, "dependent_root", 32)), tuple(duties))
 
 
+def proposer_duties(body: Any, epoch: Epoch) -> ProposerDuties:
+    """Read ``/eth/v1/validator/duties/proposer/{epoch}``."""
+    found = {
+        number(entry, "slot"): Proposal(
+            Slot(number(entry, "slot")),
+            ValidatorIndex(number(entry, "validator_index")),
+            PublicKey(octets(entry, "pubkey", 48)),
+        )
+        for entry in member(body, "data", list)
+    }
+    proposals = tuple(found[slot] for slot in sorted(found))
+    return ProposerDuties(epoch, Root(octets(body, "dependent_root", 32)), proposals)
+
+
+def sync_duties(body: Any) -> list[SyncMembership]:
+    """Read ``/eth/v1/validator/duties/sync/{epoch}``."""
+    found = []
+    for entry in member(body, "data", list):
+        places = member(entry, "validator_sync_committee_indices", list)
+        found.append(
+            SyncMembership(
+                ValidatorIndex(number(entry, "validator_index")),
+                PublicKey(octets(entry, "pubkey", 48)),
+                tuple(sorted({number({"place": place}, "place") for place in places})),
+            )
+        )
+    return found
+
+
 def attestation_data(body: Any, slot: Slot) -> AttestationData:
     """Read ``/eth/v1/validator/attestation_data`` for ``slot``."""
     data = member(body, "data", dict)
@@ -216,6 +269,12 @@ def attestation_data(body: Any, slot: Slot) -> AttestationData:
         source=Checkpoint(Epoch(number(source, "epoch")), Root(octets(source, "root", 32))),
         target=Checkpoint(Epoch(number(target, "epoch")), Root(octets(target, "root", 32))),
     )
+
+
+def already_known(message: str) -> bool:
+    """Whether a node's words mean that it has the object already, from here or from another operator."""
+    text = "".join(message.lower().replace("_", " ").replace("-", " ").split())
+    return any(words in text for words in _KNOWN)
 
 
 def refusals(body: Any) -> list[Refusal]:

@@ -1,66 +1,39 @@
 """The Beacon API client of the workers: blocking, thread-safe, one for all their talk with the beacon nodes.
 
-Nodes are tried in the order of the settings; the first good answer counts. It survives the habits of nodes in use:
-absent routes have older ones to fall back to, list parameters are repeated, a kept connection that the node closed is
-opened again.
+What is read comes from the best node, or from the next one when that is slow or fails; what is posted goes to all
+healthy nodes. How nodes are ranked is in ``nodes``, what is sent to a node in the ``…_api`` modules, the habits of
+nodes in use that it survives in ``node``.
 """
 
-import json
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from contextlib import closing
+from functools import partial
 
 import httpx
 
-from ssv_pool import bounded_json
-from ssv_pool.beacon import answers
-from ssv_pool.beacon.answers import AnswerError, AttesterDuties, BeaconValidator, Refusal, SyncStatus
+from ssv_pool.beacon import block_api, chain_api, duty_api, pool_api
+from ssv_pool.beacon.answers import AttesterDuties, BeaconValidator, ProposerDuties, Refusal, SyncStatus
+from ssv_pool.beacon.block_api import BlockOrder, ProducedBlock, SignedBlock
+from ssv_pool.beacon.duty_api import CommitteeSubscription, SyncSubscription
 from ssv_pool.beacon.errors import BeaconError
+from ssv_pool.beacon.events import BeaconEvent, EventStream
+from ssv_pool.beacon.node import Attempt, BeaconNode, Request, Result
+from ssv_pool.beacon.nodes import BeaconNodes, NodeStatus
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.events import SignedAttestation
+from ssv_pool.protocol.events import SignedAttestation, SignedSyncCommitteeMessage
 from ssv_pool.protocol.types.beacon import AttestationData
-from ssv_pool.protocol.types.primitives import Epoch, PublicKey, Slot, ValidatorIndex
+from ssv_pool.protocol.types.contributions import SyncCommitteeContribution
+from ssv_pool.protocol.types.primitives import Epoch, PublicKey, Root, Signature, Slot, ValidatorIndex
+from ssv_pool.store.duties import SyncMembership
 
-KEEP_ALIVE_SECONDS = 4.0
-"""An unused connection is dropped after this; nodes close theirs after 5 s and more."""
+HEDGE_SECONDS = 0.5
+"""So long an answer is waited for before the next node is asked too, unless the settings say otherwise."""
 
-CONNECT_SECONDS = 2.0
-"""Time limit of one connection attempt."""
+BLOCK_HEDGE = 4
+"""A block takes longer than other answers, and a builder a second: so many times the usual wait."""
 
-POST_VALIDATORS = 1000
-"""Most validators asked for in one POST."""
-
-GET_VALIDATORS = 50
-"""Most validators asked for in one GET: its URL has 101 characters for each."""
-
-_ABSENT = (404, 405, 501)
-
-_Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class BeaconEvent:
-    """One server-sent event."""
-
-    topic: str
-    """``head``, ``chain_reorg`` and the like."""
-    data: dict[str, Any]
-    """Its JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    path: str
-    params: dict[str, str | list[str]] | None = None
-    body: Any = None
-    headers: dict[str, str] | None = None
-    timeout: float | None = None
-
-    @property
-    def endpoint(self) -> str:
-        return f"{self.method} {self.path}"
+SYNC_DUTY_INDICES = 5000
+"""Most validators asked for in one request for sync committee duties."""
 
 
 class BeaconClient:
@@ -71,76 +44,181 @@ class BeaconClient:
         urls: Sequence[str],
         timeout: float = 4.0,
         *,
+        hedge_seconds: float = HEDGE_SECONDS,
         transport: Callable[[str], httpx.BaseTransport] | None = None,
     ) -> None:
         """Make a client; nothing is sent yet.
 
         Args:
             urls: base URLs, best first.
-            timeout: time limit of one request in seconds.
+            timeout: time limit of one question or submission in seconds, all nodes together.
+            hedge_seconds: so long an answer is waited for before the next node is asked too.
             transport: makes the transport for a base URL, for tests.
         """
         if not urls:
             raise ValueError("no beacon node URL")
-        limits = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=KEEP_ALIVE_SECONDS)
-        self._clients = [
-            httpx.Client(
-                base_url=url,
-                timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
-                limits=limits,
-                headers={"accept": "application/json"},
-                # The nodes are the operator's own: a proxy of the surroundings has no part in it.
-                trust_env=False,
-                transport=transport(url) if transport else None,
-            )
-            for url in urls
-        ]
+        self._timeout = timeout
+        self._hedge = hedge_seconds
+        nodes = [BeaconNode(url, position, transport(url) if transport else None) for position, url in enumerate(urls)]
+        self._nodes = BeaconNodes(nodes, hedge_seconds)
+        self._constants: BeaconChain | None = None
 
     def close(self) -> None:
         """Close all connections."""
-        for client in self._clients:
-            client.close()
+        self._nodes.close()
+
+    # About the nodes and the chain.
 
     def syncing(self) -> SyncStatus:
-        """Where the first node that answers stands."""
-        return self._ask(_Request("GET", "/eth/v1/node/syncing"), answers.sync_status)
+        """Where the best node stands."""
+        statuses = {status.name: status for status in self._nodes.check()}
+        best = statuses[self._nodes.ranked()[0].name]
+        if best.status is None:
+            raise best.error or BeaconError("GET /eth/v1/node/syncing", None, "no answer", best.name)
+        return best.status
+
+    def syncing_all(self) -> list[NodeStatus]:
+        """Where each node stands, in the order of the settings. Raises nothing."""
+        return self._nodes.check()
 
     def chain(self) -> BeaconChain:
         """The chain's constants."""
-        genesis = self._ask(_Request("GET", "/eth/v1/beacon/genesis"), _whole)
-        spec = self._ask(_Request("GET", "/eth/v1/config/spec"), _whole)
-        request = _Request("GET", "/eth/v1/config/fork_schedule")
-        return self._ask(request, lambda schedule: answers.chain(genesis, spec, schedule))
+        self._constants = self._first(chain_api.chain)
+        return self._constants
 
     def validators(self, public_keys: Sequence[PublicKey]) -> list[BeaconValidator]:
         """What the head state says of these validators; those it does not know are left out."""
-        path = "/eth/v1/beacon/states/head/validators"
-        names = [f"0x{key.hex()}" for key in public_keys]
-        try:
-            requests = [_Request("POST", path, body={"ids": part}) for part in _parts(names, POST_VALIDATORS)]
-            found = [validator for request in requests for validator in self._ask(request, answers.validators)]
-        except BeaconError as error:
-            if error.status not in _ABSENT:
-                raise
-            requests = [_Request("GET", path, params={"id": part}) for part in _parts(names, GET_VALIDATORS)]
-            found = [validator for request in requests for validator in self._ask(request, answers.validators)]
-        wanted = frozenset(public_keys)
-        # A node that ignores the filter would answer with all the validators of the chain.
-        return [validator for validator in found if validator.public_key in wanted]
+        return self._first(chain_api.validators(public_keys))
+
+    def block_root(self, block: str) -> Root:
+        """The root of a block: ``head``, ``finalized``, a slot's number or a root's 0x hex. Status 404: none there."""
+        return self._first(chain_api.block_root(block))
+
+    def liveness(self, epoch: Epoch, indices: Sequence[ValidatorIndex]) -> dict[ValidatorIndex, bool] | None:
+        """Which of these validators were seen at work in ``epoch``; None where the node keeps no account of that."""
+        return self._first(chain_api.liveness(epoch, indices))
+
+    def events(self, topics: Sequence[str], *, silence: float | None = None) -> Iterator[BeaconEvent]:
+        """Server-sent events of all nodes, each event once, for ever: a broken stream is opened again.
+
+        Args:
+            topics: the events wanted.
+            silence: seconds without a sign of life after which a stream counts as broken; None for ever.
+        """
+        with closing(self.event_stream(topics, silence=silence)) as stream:
+            yield from stream
+
+    def event_stream(self, topics: Sequence[str], *, silence: float | None = None) -> EventStream:
+        """As ``events``, and another thread can end it."""
+        return EventStream(self._nodes, topics, silence)
+
+    # Duties, and what nodes are told ahead of them.
 
     def attester_duties(self, epoch: Epoch, indices: Sequence[ValidatorIndex]) -> AttesterDuties:
         """The attestation duties of these validators in ``epoch`` (at most the next one)."""
-        path = f"/eth/v1/validator/duties/attester/{epoch}"
-        request = _Request("POST", path, body=[str(index) for index in indices])
-        return self._ask(request, lambda body: answers.attester_duties(body, epoch))
+        return self._first(duty_api.attester_duties(epoch, indices))
+
+    def proposer_duties(self, epoch: Epoch) -> ProposerDuties:
+        """All proposers of ``epoch`` (at most the next one; older nodes know only the present one's)."""
+        return self._first(duty_api.proposer_duties(epoch))
+
+    def sync_duties(self, epoch: Epoch, indices: Sequence[ValidatorIndex]) -> list[SyncMembership]:
+        """Those of these validators that are in the sync committee of ``epoch`` (of this period or the next)."""
+        found: list[SyncMembership] = []
+        for start in range(0, len(indices), SYNC_DUTY_INDICES):
+            found += self._first(duty_api.sync_duties(epoch, indices[start : start + SYNC_DUTY_INDICES]))
+        return found
+
+    def prepare_proposers(self, fee_recipients: Sequence[tuple[ValidatorIndex, bytes]]) -> None:
+        """Tell all nodes who gets the fees of blocks: validator index and address of 20 bytes."""
+        self._tell(duty_api.prepare_proposers(fee_recipients))
+
+    def subscribe_committees(self, subscriptions: Sequence[CommitteeSubscription]) -> None:
+        """Tell all nodes which beacon committees to listen to."""
+        self._tell(duty_api.subscribe_committees(subscriptions))
+
+    def subscribe_sync_committees(self, subscriptions: Sequence[SyncSubscription]) -> None:
+        """Tell all nodes which parts of the sync committee to listen to."""
+        self._tell(duty_api.subscribe_sync_committees(subscriptions))
+
+    # What is signed, from the nodes.
 
     def attestation_data(
         self, slot: Slot, committee_index: int = 0, *, timeout: float | None = None
     ) -> AttestationData:
         """What an attestation of ``slot`` should say now."""
-        params: dict[str, str | list[str]] = {"slot": str(slot), "committee_index": str(committee_index)}
-        request = _Request("GET", "/eth/v1/validator/attestation_data", params=params, timeout=timeout)
-        return self._ask(request, lambda body: answers.attestation_data(body, slot))
+        return self._first(duty_api.attestation_data(slot, committee_index), timeout)
+
+    def aggregate(
+        self, slot: Slot, committee_index: int, data_root: Root, fork: str, *, timeout: float | None = None
+    ) -> tuple[int, bytes]:
+        """The aggregate of a beacon committee's attestations: data version, and SSZ in the fork's and preset's form.
+
+        Args:
+            slot: the slot attested.
+            committee_index: the beacon committee.
+            data_root: root of the attestation data, 32 bytes.
+            fork: name of the fork at the slot.
+            timeout: time limit in seconds.
+        """
+        preset = self._chain().preset
+        return self._first(duty_api.aggregate(slot, committee_index, data_root, fork, preset), timeout)
+
+    def sync_contribution(
+        self, slot: Slot, subcommittee: int, block_root: Root, *, timeout: float | None = None
+    ) -> SyncCommitteeContribution:
+        """What the members of a part of the sync committee voted in ``slot`` for ``block_root``."""
+        preset = self._chain().preset
+        return self._first(duty_api.sync_contribution(slot, subcommittee, block_root, preset), timeout)
+
+    def produce_block(
+        self,
+        slot: Slot,
+        randao_reveal: Signature,
+        graffiti: bytes,
+        *,
+        builder_boost: int | None = None,
+        timeout: float | None = None,
+    ) -> ProducedBlock:
+        """A block to sign.
+
+        Args:
+            slot: its slot.
+            randao_reveal: the proposer's signature of the epoch, 96 bytes.
+            graffiti: at most 32 bytes.
+            builder_boost: percentage of a builder's payment that counts against a block of the node's own; 0 never
+                takes a builder's block, None leaves it to the node.
+            timeout: time limit in seconds.
+
+        Raises:
+            BeaconError: no node gave a good block.
+            ValueError: the graffiti is longer than 32 bytes.
+        """
+        chain = self._chain()
+        fork = chain.fork_at(chain.epoch_of(slot)).name
+        order = BlockOrder(slot, randao_reveal, graffiti, builder_boost, fork, chain.preset)
+        return self._first(partial(block_api.produce, order), timeout, BLOCK_HEDGE * self._hedge)
+
+    # What was signed, to the nodes.
+
+    def submit_block(
+        self, fork: str, version: int, blinded: bool, signed_ssz: bytes, *, timeout: float | None = None
+    ) -> None:
+        """Hand a signed block to all healthy nodes; good when one takes it.
+
+        Args:
+            fork: name of the block's fork.
+            version: its data version.
+            blinded: whether it has the payload's header only.
+            signed_ssz: SSZ of the SignedBlindedBeaconBlock, SignedBlockContents, or before Deneb SignedBeaconBlock.
+            timeout: time limit in seconds.
+
+        Raises:
+            BeaconError: no node took it.
+            ValueError: a node wants JSON, and ``signed_ssz`` is not what version and ``blinded`` say.
+        """
+        block = SignedBlock(fork, version, blinded, signed_ssz, self._chain().preset)
+        self._everywhere(partial(block_api.publish, block), timeout)
 
     def submit_attestations(
         self, fork: str, attestations: Sequence[SignedAttestation], *, timeout: float | None = None
@@ -153,135 +231,71 @@ class BeaconClient:
             timeout: time limit in seconds.
 
         Returns:
-            Those that the node refused; empty when it accepted all.
+            Those that every node refused; empty when all are accepted.
 
         Raises:
             BeaconError: no node took the batch; nothing is known of the single attestations.
         """
-        single = answers.fork_is_at_least(fork, "electra")
-        body = answers.single_attestations(attestations) if single else answers.phase0_attestations(attestations)
-        headers = {"Eth-Consensus-Version": fork}
-        path = "/eth/v2/beacon/pool/attestations"
-        try:
-            return self._publish(_Request("POST", path, body=body, headers=headers, timeout=timeout))
-        except BeaconError as error:
-            if single or error.status not in _ABSENT:
-                raise
-        return self._publish(_Request("POST", "/eth/v1/beacon/pool/attestations", body=body, timeout=timeout))
+        return self._post(pool_api.attestations(fork, attestations), timeout)
 
-    def events(self, topics: Sequence[str], *, silence: float | None = None) -> Iterator[BeaconEvent]:
-        """Server-sent events of the first node, until it ends the stream.
+    def submit_sync_messages(
+        self, slot: Slot, messages: Sequence[SignedSyncCommitteeMessage], *, timeout: float | None = None
+    ) -> list[Refusal]:
+        """Post sync committee messages of one slot; returns and raises as ``submit_attestations``."""
+        return self._post(pool_api.sync_messages(slot, messages), timeout)
 
-        Args:
-            topics: the events wanted.
-            silence: seconds without a sign of life after which the stream counts as broken; None for ever.
+    def submit_aggregates(
+        self, fork: str, version: int, aggregates: Sequence[bytes], *, timeout: float | None = None
+    ) -> list[Refusal]:
+        """Post SSZ of SignedAggregateAndProof of one fork; returns and raises as ``submit_attestations``.
 
         Raises:
-            BeaconError: the stream broke or could not be opened.
+            ValueError: one is not of the version's form.
         """
-        endpoint = "GET /eth/v1/events"
-        timeout = httpx.Timeout(silence, connect=CONNECT_SECONDS)
-        headers = {"accept": "text/event-stream"}
-        try:
-            with self._clients[0].stream(
-                "GET", "/eth/v1/events", params={"topics": list(topics)}, timeout=timeout, headers=headers
-            ) as response:
-                if response.status_code != 200:
-                    raise BeaconError(endpoint, response.status_code, answers.error_text(response.read()))
-                topic = ""
-                for line in response.iter_lines():
-                    field, _, value = line.partition(":")
-                    if field == "event":
-                        topic = value.strip()
-                    elif field == "data" and topic in topics:
-                        yield _event(endpoint, topic, value)
-        except httpx.HTTPError as error:
-            raise BeaconError(endpoint, None, _reason(error)) from None
+        return self._post(pool_api.aggregates(fork, version, aggregates, self._chain().preset), timeout)
 
-    def _ask(self, request: _Request, read: Callable[[Any], _Answer]) -> _Answer:
-        """The first good answer."""
-        return self._each(request, lambda client: _read(client, request, read))
+    def submit_contributions(self, contributions: Sequence[bytes], *, timeout: float | None = None) -> list[Refusal]:
+        """Post SSZ of SignedContributionAndProof (16 bytes of bits); returns and raises as ``submit_attestations``.
 
-    def _publish(self, request: _Request) -> list[Refusal]:
-        return self._each(request, lambda client: _post_batch(client, request))
+        Raises:
+            ValueError: one is not of that form.
+        """
+        return self._post(pool_api.contributions(contributions, self._chain().preset), timeout)
 
-    def _each(self, request: _Request, attempt: Callable[[httpx.Client], _Answer]) -> _Answer:
-        problem: BeaconError | None = None
-        for client in self._clients:
-            try:
-                return attempt(client)
-            except BeaconError as error:
-                problem = problem or error.at(_name(client))
-        raise problem or BeaconError(request.endpoint, None, "no node")
+    def submit_registrations(self, registrations: Sequence[bytes], *, timeout: float | None = None) -> list[Refusal]:
+        """Post SSZ of SignedValidatorRegistration (180 bytes); returns and raises as ``submit_attestations``.
 
+        Raises:
+            ValueError: one is not of that form.
+        """
+        return self._post(pool_api.registrations(registrations), timeout)
 
-def _read(client: httpx.Client, request: _Request, read: Callable[[Any], _Answer]) -> _Answer:
-    response = _send(client, request)
-    if response.status_code != 200:
-        raise BeaconError(request.endpoint, response.status_code, answers.error_text(response.content))
-    try:
-        return read(bounded_json.loads(response.content))
-    except (ValueError, AnswerError) as error:
-        raise BeaconError(request.endpoint, 200, f"bad answer: {error}") from None
+    def submit_exit(self, signed_exit: bytes, *, timeout: float | None = None) -> None:
+        """Post SSZ of a SignedVoluntaryExit (112 bytes); good when one node takes it.
 
+        Raises:
+            BeaconError: no node took it.
+            ValueError: it is not of that form.
+        """
+        self._everywhere(pool_api.voluntary_exit(signed_exit), timeout)
 
-def _post_batch(client: httpx.Client, request: _Request) -> list[Refusal]:
-    response = _send(client, request)
-    if response.is_success:
-        return []
-    try:
-        refusals = answers.refusals(bounded_json.loads(response.content))
-    except ValueError:
-        refusals = []
-    if not refusals:
-        raise BeaconError(request.endpoint, response.status_code, answers.error_text(response.content))
-    return refusals
+    def _chain(self) -> BeaconChain:
+        """The chain's constants, asked for once."""
+        return self._constants or self.chain()
 
+    def _first(self, attempt: Attempt[Result], timeout: float | None = None, hedge: float | None = None) -> Result:
+        return self._nodes.first(attempt, self._timeout if timeout is None else timeout, hedge)
 
-def _send(client: httpx.Client, request: _Request) -> httpx.Response:
-    timeout = httpx.USE_CLIENT_DEFAULT if request.timeout is None else httpx.Timeout(request.timeout)
-    content = None if request.body is None else json.dumps(request.body, separators=(",", ":")).encode()
-    headers = {**({"content-type": "application/json"} if content else {}), **(request.headers or {})}
-    for attempt in (1, 2):
-        started = time.monotonic()
-        try:
-            return client.request(
-                request.method, request.path, params=request.params, content=content, headers=headers, timeout=timeout
-            )
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            # The node closed a kept connection just then. Everything that is sent here may be sent twice.
-            if attempt == 2 or time.monotonic() - started > 1:
-                raise BeaconError(request.endpoint, None, _reason(error)) from None
-        except httpx.HTTPError as error:
-            raise BeaconError(request.endpoint, None, _reason(error)) from None
-    raise AssertionError("unreachable")
+    def _everywhere(self, attempt: Attempt[Result], timeout: float | None) -> None:
+        self._nodes.everywhere(attempt, self._timeout if timeout is None else timeout)
 
+    def _post(self, attempt: Attempt[list[Refusal]], timeout: float | None) -> list[Refusal]:
+        results = self._nodes.everywhere(
+            attempt,
+            self._timeout if timeout is None else timeout,
+            lambda found: all(refusal.already_known for refusal in found),
+        )
+        return pool_api.merged(results)
 
-def _event(endpoint: str, topic: str, text: str) -> BeaconEvent:
-    try:
-        data = bounded_json.loads(text)
-    except ValueError:
-        data = None
-    if not isinstance(data, dict):
-        raise BeaconError(endpoint, 200, f"bad answer: event {topic}: found {text[:60]!r}, expected an object")
-    return BeaconEvent(topic, data)
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return f"timed out ({type(error).__name__})"
-    return str(error) or type(error).__name__
-
-
-def _name(client: httpx.Client) -> str:
-    """A node in a message: its URL may hold a key, so scheme, host and port only."""
-    url = client.base_url
-    return f"{url.scheme}://{url.host}{f':{url.port}' if url.port else ''}"
-
-
-def _whole(body: Any) -> Any:
-    return body
-
-
-def _parts(items: list[str], size: int) -> list[list[str]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    def _tell(self, request: Request) -> None:
+        self._nodes.everywhere(lambda node, until: node.send(request, until).check(), self._timeout, only_healthy=False)

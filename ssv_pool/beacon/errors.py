@@ -1,5 +1,7 @@
 """What goes wrong between this program and a beacon node."""
 
+from collections.abc import Sequence
+
 from ssv_pool.errors import UnavailableError
 
 MAX_DETAIL = 300
@@ -20,6 +22,7 @@ class BeaconError(UnavailableError):
         """
         self.endpoint = endpoint
         self.status = status
+        self.node = node
         self.message = " ".join(message.split())[:MAX_DETAIL]
         answer = "no answer" if status is None else f"status {status}"
         name = f"beacon node {node}" if node else "beacon node"
@@ -28,3 +31,9 @@ class BeaconError(UnavailableError):
     def at(self, node: str) -> "BeaconError":
         """The same error, naming the node that it came from."""
         return BeaconError(self.endpoint, self.status, self.message, node)
+
+    def beside(self, others: Sequence[str]) -> "BeaconError":
+        """The same error, with what other nodes said to the same request in few words."""
+        if not others:
+            return self
+        return BeaconError(self.endpoint, self.status, f"{self.message}; also {', '.join(others)}", self.node)

@@ -1,19 +1,36 @@
-"""Which validators have duties, when, and in which committees: planned an epoch ahead, looked up slot by slot."""
+"""Which validators have duties, when, and in which committees: planned an epoch ahead, looked up slot by slot.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+A slot's sync committee messages go into the next slot's block, so that in slot s the committee of slot s + 1 serves:
+at the end of a period the new committee begins one slot early.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.types.duties import ValidatorDuty
-from ssv_pool.protocol.types.primitives import CommitteeId, Epoch, OperatorId, PublicKey, Root, Slot
+from ssv_pool.protocol.types.duties import MAX_SYNC_COMMITTEE_INDICES, ValidatorDuty
+from ssv_pool.protocol.types.primitives import CommitteeId, Epoch, OperatorId, PublicKey, Root, Slot, ValidatorIndex
+from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.store.database import Database
-from ssv_pool.store.duties import duties_of_slot, has_epoch, plan_of, replace_duties
+from ssv_pool.store.duties import (
+    SyncCommittee,
+    SyncMembership,
+    duties_of_slot,
+    has_epoch,
+    plan_of,
+    proposal_of_slot,
+    proposals_of_epoch,
+    replace_duties,
+    replace_proposals,
+    replace_sync_committee,
+    sync_committee_of,
+)
 from ssv_pool.store.records import ValidatorMetadata, ValidatorRecord
-from ssv_pool.store.registry import load_registry, validators_of_operator
+from ssv_pool.store.registry import load_registry, registered_indices, validators_of_operator
 from ssv_pool.store.registry_changes import update_metadata
 
 
@@ -25,20 +42,26 @@ class PlanResult:
     """The epoch."""
     validators: int
     """Own validators that take part in it."""
-    duties: int
+    duties: int = 0
     """Their attestation duties."""
-    changed: bool
-    """Whether the stored plan was missing or another one."""
+    proposals: int = 0
+    """Their blocks to propose."""
+    sync_members: int = 0
+    """Those of them in the epoch's sync committee."""
+    changed: bool = False
+    """Whether a stored plan was missing or another one."""
+    problems: tuple[str, ...] = ()
+    """What could not be planned and why, one line each; what was stored of it before is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitteeSlot:
-    """What one committee has to attest in one slot."""
+    """What one committee has to attest and to vote for in one slot."""
 
     committee_id: CommitteeId
     """The committee, 32 bytes."""
     duties: tuple[ValidatorDuty, ...]
-    """By ascending validator index; at least one."""
+    """Attester duties, then sync committee duties, each by ascending validator index; at least one."""
 
 
 def takes_part(validator: ValidatorRecord, chain: BeaconChain, epoch: Epoch) -> bool:
@@ -46,9 +69,7 @@ def takes_part(validator: ValidatorRecord, chain: BeaconChain, epoch: Epoch) -> 
 
     PROTOCOL 3.9: from the epoch after its registration (or reactivation) on.
     """
-    if validator.liquidated or validator.index is None or validator.status is None:
-        return False
-    if epoch <= chain.epoch_at(validator.active_since):
+    if validator.status is None or not _is_served(validator, chain, epoch):
         return False
     if validator.exit_epoch is not None and validator.exit_epoch <= epoch:
         return False
@@ -58,41 +79,74 @@ def takes_part(validator: ValidatorRecord, chain: BeaconChain, epoch: Epoch) -> 
     return validator.status == "pending_queued" and activation is not None and activation <= epoch
 
 
+def votes_in_sync_committee(validator: ValidatorRecord, chain: BeaconChain, epoch: Epoch) -> bool:
+    """Whether a member of a sync committee votes in ``epoch``: after its exit too, to the end of the period.
+
+    The beacon chain counts the votes of members that have exited, and takes from them what missing votes cost.
+    """
+    if not _is_served(validator, chain, epoch) or validator.status is None:
+        return False
+    return validator.status.startswith(("active", "exited", "withdrawal_possible"))
+
+
 def plan_epoch(
     database: Database, client: BeaconClient, chain: BeaconChain, operator_id: OperatorId, epoch: Epoch
 ) -> PlanResult:
-    """Ask for the duties of ``epoch`` (this or the next one) and store them, if they are not what is stored.
+    """Ask for the duties of ``epoch`` (this or the next one) and store them, where they are not what is stored.
+
+    Each kind of duty fails by itself: what failed is in the result's ``problems``.
 
     Raises:
-        BeaconError: no beacon node gave a good answer.
         UnavailableError: the store cannot be reached.
     """
     # The version first: what changes after it makes the next planning differ.
     version = database.version()
     with database.read() as session:
         own = validators_of_operator(session, operator_id)
-        plan = plan_of(session, epoch)
-    active = {v.index: v for v in own if v.index is not None and takes_part(v, chain, epoch)}
-    # The node is asked even for nobody: the dependent root says when the chain under the plan changed.
-    found = client.attester_duties(epoch, sorted(active))
-    duties = _checked(found.duties, chain, epoch, {index: v.public_key for index, v in active.items()})
-    if plan is not None and (plan.dependent_root, plan.store_version) == (found.dependent_root, version):
-        return PlanResult(epoch, len(active), len(duties), changed=False)
-    with database.session() as session:
-        replace_duties(session, epoch, found.dependent_root, duties, store_version=version)
-    return PlanResult(epoch, len(active), len(duties), changed=True)
+    active = {v.index: v.public_key for v in own if v.index is not None and takes_part(v, chain, epoch)}
+    planner = _Planner(database, client, chain, epoch, version, active)
+    result = PlanResult(epoch, len(active))
+    for step in (planner.attesters, planner.proposers, planner.sync_committees):
+        try:
+            result = step(result)
+        except BeaconError as error:
+            result = replace(result, problems=(*result.problems, str(error)))
+    return result
 
 
-def plan_is_stale(session: Session, epoch: Epoch, dependent_root: Root) -> bool:
+def plan_is_stale(session: Session, epoch: Epoch, dependent_root: Root, role: BeaconRole = BeaconRole.ATTESTER) -> bool:
     """Whether the stored plan of ``epoch`` was made for another chain than one with ``dependent_root``."""
-    plan = plan_of(session, epoch)
+    plan = plan_of(session, epoch, role)
     return plan is not None and plan.dependent_root != dependent_root
+
+
+def stale_epochs(session: Session, chain: BeaconChain, slot: Slot, previous: Root, current: Root) -> list[Epoch]:
+    """The epochs whose plans were made for another chain than that of a new head.
+
+    Args:
+        session: a transaction.
+        chain: the chain's constants.
+        slot: the head's slot.
+        previous: the head event's ``previous_duty_dependent_root``, 32 bytes.
+        current: the head event's ``current_duty_dependent_root``, 32 bytes.
+    """
+    epoch = chain.epoch_of(slot)
+    following = Epoch(epoch + 1)
+    stale = []
+    proposers = plan_of(session, epoch, BeaconRole.PROPOSER)
+    # Proposers depend on the epoch's own first root; from Fulu on on the one before it, which nodes tell or not.
+    moved = proposers is not None and proposers.dependent_root not in (previous, current)
+    if moved or plan_is_stale(session, epoch, previous):
+        stale.append(epoch)
+    if plan_is_stale(session, following, current):
+        stale.append(following)
+    return stale
 
 
 def committees_of_slot(
     session: Session, chain: BeaconChain, operator_id: OperatorId, slot: Slot
 ) -> list[CommitteeSlot] | None:
-    """What each committee of the operator has to attest in ``slot``, by ascending committee id.
+    """What each committee of the operator has to attest and to vote for in ``slot``, by ascending committee id.
 
     The registry has the last word: who was removed or liquidated since the epoch was planned is left out.
 
@@ -103,15 +157,63 @@ def committees_of_slot(
     if not has_epoch(session, epoch):
         return None
     duties = duties_of_slot(session, slot)
-    if not duties:
+    members = _sync_members(session, chain, slot)
+    if not duties and not members:
         return []
-    own = {v.public_key: v for v in validators_of_operator(session, operator_id) if takes_part(v, chain, epoch)}
+    own = {v.public_key: v for v in validators_of_operator(session, operator_id)}
     grouped: dict[CommitteeId, list[ValidatorDuty]] = {}
     for duty in duties:
         validator = own.get(duty.pubkey)
-        if validator is not None and validator.index == duty.validator_index:
+        if validator is not None and validator.index == duty.validator_index and takes_part(validator, chain, epoch):
             grouped.setdefault(validator.committee_id, []).append(duty)
+    for committee_id, duty in _sync_duties(own, members, chain, slot, BeaconRole.SYNC_COMMITTEE):
+        grouped.setdefault(committee_id, []).append(duty)
     return [CommitteeSlot(committee_id, tuple(grouped[committee_id])) for committee_id in sorted(grouped)]
+
+
+def proposals_of_slot(
+    session: Session, chain: BeaconChain, operator_id: OperatorId, slot: Slot
+) -> list[tuple[CommitteeId, ValidatorDuty]]:
+    """The block to propose in ``slot``, if its proposer is an own validator: committee and duty; else empty."""
+    epoch = chain.epoch_of(slot)
+    proposal = proposal_of_slot(session, epoch, slot)
+    if proposal is None:
+        return []
+    duty = ValidatorDuty(int(BeaconRole.PROPOSER), proposal.public_key, slot, proposal.validator_index)
+    return [
+        (validator.committee_id, duty)
+        for validator in validators_of_operator(session, operator_id)
+        if validator.public_key == duty.pubkey
+        and validator.index == duty.validator_index
+        and takes_part(validator, chain, epoch)
+    ]
+
+
+def aggregations_of_slot(
+    session: Session, chain: BeaconChain, operator_id: OperatorId, slot: Slot
+) -> list[tuple[CommitteeId, ValidatorDuty]]:
+    """The aggregator duties of the slot's attesters, and the contribution duties of the sync committee's members.
+
+    Whether a validator is chosen turns out when its selection proof is there. Sorted by committee id, then aggregators
+    before contributors, then by validator index.
+    """
+    epoch = chain.epoch_of(slot)
+    own = {v.public_key: v for v in validators_of_operator(session, operator_id)}
+    found: list[tuple[CommitteeId, ValidatorDuty]] = []
+    for duty in duties_of_slot(session, slot):
+        validator = own.get(duty.pubkey)
+        if validator is not None and validator.index == duty.validator_index and takes_part(validator, chain, epoch):
+            found.append((validator.committee_id, replace(duty, type=int(BeaconRole.AGGREGATOR))))
+    members = _sync_members(session, chain, slot)
+    found += _sync_duties(own, members, chain, slot, BeaconRole.SYNC_COMMITTEE_CONTRIBUTION)
+    return sorted(found, key=lambda entry: (entry[0], entry[1].type, entry[1].validator_index))
+
+
+def sync_period(chain: BeaconChain, epoch: Epoch) -> tuple[Epoch, Epoch]:
+    """The first and the last epoch of the sync committee that serves in ``epoch``."""
+    length = chain.preset.epochs_per_sync_committee_period
+    first = epoch - epoch % length
+    return Epoch(first), Epoch(first + length - 1)
 
 
 def refresh_metadata(database: Database, client: BeaconClient) -> int:
@@ -132,6 +234,171 @@ def refresh_metadata(database: Database, client: BeaconClient) -> int:
         return update_metadata(session, found)
 
 
+class _Planner:
+    """Plans one epoch, one kind of duty after the other."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: BeaconClient,
+        chain: BeaconChain,
+        epoch: Epoch,
+        version: int,
+        active: Mapping[ValidatorIndex, PublicKey],
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._chain = chain
+        self._epoch = epoch
+        self._version = version
+        self._active = active
+
+    def attesters(self, result: PlanResult) -> PlanResult:
+        """The own validators' attestations. Raises BeaconError."""
+        # The node is asked even for nobody: the dependent root says when the chain under the plan changed.
+        found = self._client.attester_duties(self._epoch, sorted(self._active))
+        endpoint = f"POST /eth/v1/validator/duties/attester/{self._epoch}"
+        duties = []
+        for duty in found.duties:
+            expected = self._active.get(duty.validator_index)
+            if expected is not None:
+                self._check(endpoint, duty.validator_index, duty.pubkey, expected, duty.slot)
+                duties.append(duty)
+        changed = self._store(
+            BeaconRole.ATTESTER,
+            found.dependent_root,
+            lambda session: replace_duties(
+                session, self._epoch, found.dependent_root, duties, store_version=self._version
+            ),
+        )
+        return replace(result, duties=len(duties), changed=result.changed or changed)
+
+    def proposers(self, result: PlanResult) -> PlanResult:
+        """Who proposes, of all validators. Raises BeaconError."""
+        found = self._client.proposer_duties(self._epoch)
+        endpoint = f"GET /eth/v1/validator/duties/proposer/{self._epoch}"
+        for proposal in found.proposals:
+            expected = self._active.get(proposal.validator_index, proposal.public_key)
+            self._check(endpoint, proposal.validator_index, proposal.public_key, expected, proposal.slot)
+        with self._database.read() as session:
+            before = proposals_of_epoch(session, self._epoch)
+        # Nodes do not always say by the dependent root that the proposers of an epoch ahead are others now.
+        changed = self._store(
+            BeaconRole.PROPOSER,
+            found.dependent_root,
+            lambda session: replace_proposals(
+                session, self._epoch, found.dependent_root, found.proposals, store_version=self._version
+            ),
+            differs=before != list(found.proposals),
+        )
+        own = sum(proposal.validator_index in self._active for proposal in found.proposals)
+        return replace(result, proposals=own, changed=result.changed or changed)
+
+    def sync_committees(self, result: PlanResult) -> PlanResult:
+        """The sync committees of this epoch and, for its last slot, of the next. Raises BeaconError."""
+        changed = result.changed
+        for epoch in (self._epoch, Epoch(self._epoch + 1)):
+            first, last = sync_period(self._chain, epoch)
+            with self._database.read() as session:
+                stored = sync_committee_of(session, epoch)
+            # It is fixed when the period before it begins: asked again then, a reorganisation cannot have moved it.
+            if stored is not None and stored.store_version == self._version and self._epoch != first:
+                continue
+            committee = SyncCommittee(first, last, self._version, self._sync_members(epoch))
+            if stored != committee:
+                with self._database.session() as session:
+                    replace_sync_committee(session, committee)
+                changed = changed or stored is None or stored.members != committee.members
+        with self._database.read() as session:
+            serving = sync_committee_of(session, self._epoch)
+        members = () if serving is None else serving.members
+        own = sum(member.validator_index in self._active for member in members)
+        return replace(result, sync_members=own, changed=changed)
+
+    def _sync_members(self, epoch: Epoch) -> tuple[SyncMembership, ...]:
+        with self._database.read() as session:
+            registered = registered_indices(session)
+        if not registered:
+            return ()
+        endpoint = f"POST /eth/v1/validator/duties/sync/{epoch}"
+        members = {}
+        size = self._chain.preset.sync_committee_size
+        for member in self._client.sync_duties(epoch, sorted(registered)):
+            expected = registered.get(member.validator_index)
+            if expected is None:
+                continue
+            self._check(endpoint, member.validator_index, member.public_key, expected, None)
+            if not member.places or member.places[-1] >= size:
+                what = f"validator {member.validator_index}: found places {list(member.places)}"
+                raise BeaconError(endpoint, 200, f"bad answer: {what}, expected some below {size}")
+            members[member.validator_index] = member
+        return tuple(members[index] for index in sorted(members))
+
+    def _store(
+        self, role: BeaconRole, dependent_root: Root, write: Callable[[Session], None], *, differs: bool = False
+    ) -> bool:
+        """Write a plan that is not the stored one; returns whether it was written."""
+        with self._database.read() as session:
+            plan = plan_of(session, self._epoch, role)
+        same = plan is not None and (plan.dependent_root, plan.store_version) == (dependent_root, self._version)
+        if same and not differs:
+            return False
+        with self._database.session() as session:
+            write(session)
+        return True
+
+    def _check(
+        self, endpoint: str, index: ValidatorIndex, found: PublicKey, expected: PublicKey, slot: Slot | None
+    ) -> None:
+        """A node that mixes up epoch or keys is not believed at all."""
+        if found == expected and (slot is None or self._chain.epoch_of(slot) == self._epoch):
+            return
+        place = "" if slot is None else f" at slot {slot}"
+        wanted = "" if slot is None else f" in epoch {self._epoch}"
+        what = f"validator {index}: found key 0x{found.hex()[:16]}…{place}"
+        raise BeaconError(endpoint, 200, f"bad answer: {what}, expected 0x{expected.hex()[:16]}…{wanted}")
+
+
+def _is_served(validator: ValidatorRecord, chain: BeaconChain, epoch: Epoch) -> bool:
+    """Whether this operator works for the validator in ``epoch``, if the chain lets it."""
+    if validator.liquidated or validator.index is None:
+        return False
+    return epoch > chain.epoch_at(validator.active_since)
+
+
+def _sync_members(session: Session, chain: BeaconChain, slot: Slot) -> tuple[SyncMembership, ...]:
+    """The registered members whose vote of ``slot`` counts: those of the next slot's committee."""
+    committee = sync_committee_of(session, chain.epoch_of(slot + 1))
+    return () if committee is None else committee.members
+
+
+def _sync_duties(
+    own: Mapping[PublicKey, ValidatorRecord],
+    members: Iterable[SyncMembership],
+    chain: BeaconChain,
+    slot: Slot,
+    role: BeaconRole,
+) -> list[tuple[CommitteeId, ValidatorDuty]]:
+    epoch = chain.epoch_of(slot)
+    found = []
+    for member in members:
+        validator = own.get(member.public_key)
+        if validator is None or validator.index != member.validator_index:
+            continue
+        if votes_in_sync_committee(validator, chain, epoch):
+            # A duty has room for 13 places; only on a chain of a few validators does one have more.
+            places = member.places[:MAX_SYNC_COMMITTEE_INDICES]
+            duty = ValidatorDuty(
+                int(role),
+                member.public_key,
+                slot,
+                member.validator_index,
+                validator_sync_committee_indices=places,
+            )
+            found.append((validator.committee_id, duty))
+    return found
+
+
 def _metadata(client: BeaconClient, keys: Sequence[PublicKey]) -> dict[PublicKey, ValidatorMetadata]:
     return {
         validator.public_key: ValidatorMetadata(
@@ -139,20 +406,3 @@ def _metadata(client: BeaconClient, keys: Sequence[PublicKey]) -> dict[PublicKey
         )
         for validator in client.validators(keys)
     }
-
-
-def _checked(
-    duties: Iterable[ValidatorDuty], chain: BeaconChain, epoch: Epoch, keys: dict[int, PublicKey]
-) -> list[ValidatorDuty]:
-    """The duties of validators that were asked for; a node that mixes up epoch or keys is not believed at all."""
-    checked = []
-    for duty in duties:
-        expected = keys.get(duty.validator_index)
-        if expected is None:
-            continue
-        if duty.pubkey != expected or chain.epoch_of(duty.slot) != epoch:
-            endpoint = f"POST /eth/v1/validator/duties/attester/{epoch}"
-            what = f"validator {duty.validator_index}: found key 0x{duty.pubkey.hex()[:16]}… at slot {duty.slot}"
-            raise BeaconError(endpoint, 200, f"bad answer: {what}, expected 0x{expected.hex()[:16]}… in epoch {epoch}")
-        checked.append(duty)
-    return checked

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from ssv_pool.errors import ConfigError, UnavailableError
-from ssv_pool.store.models import SCHEMA_VERSION, Base, StoreState
+from ssv_pool.store.models import EXTENDABLE_VERSION, SCHEMA_VERSION, Base, StoreState
 
 _BUSY_SECONDS = 15
 _CONNECT_SECONDS = 5
@@ -46,7 +46,9 @@ class Database:
         self._reader = self._engine.execution_options(**{_READ_ONLY: True})
 
     def create_schema(self) -> None:
-        """Make the tables that are missing. Does nothing on a store that has them; safe in several processes at once.
+        """Make the tables that are missing, those that an earlier version did not have too.
+
+        Does nothing on a store that has them all; safe in several processes at once.
 
         Raises:
             ConfigError: the store was made by a later version of this program.
@@ -60,6 +62,8 @@ class Database:
             found = session.scalar(select(StoreState.schema_version))
             if found is None:
                 session.add(StoreState(id=1, schema_version=SCHEMA_VERSION, version=1))
+            elif EXTENDABLE_VERSION <= found < SCHEMA_VERSION:
+                session.execute(update(StoreState).values(schema_version=SCHEMA_VERSION))
             elif found != SCHEMA_VERSION:
                 raise ConfigError(f"store {self.name}: schema version {found}, expected {SCHEMA_VERSION}")
 

@@ -10,8 +10,11 @@ from sqlalchemy import JSON, BigInteger, Boolean, Dialect, Double, ForeignKey, I
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables below; raised by every change of them."""
+
+EXTENDABLE_VERSION = 1
+"""Stores from this version on lack tables at the most: they are brought up to date by making those."""
 
 _WRAP = 2**64
 _HALF = 2**63
@@ -158,6 +161,17 @@ class Owner(Base):
     """Address, 20 bytes; NULL means the owner itself."""
 
 
+class FeeRecipientChange(Base):
+    """When an owner last changed its fee recipient: its validators are registered anew some slots later."""
+
+    __tablename__ = "fee_recipient_changes"
+
+    owner: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """Address, 20 bytes."""
+    block_time: Mapped[int] = mapped_column(BigInteger, index=True)
+    """Timestamp of the event's block, seconds since the UNIX epoch."""
+
+
 class CommitteeMembership(Base):
     """Which operators are in which committee; finds an operator's validators."""
 
@@ -238,6 +252,42 @@ class AttesterDuty(Base):
     committee_length: Mapped[int] = mapped_column(BigInteger)
     committees_at_slot: Mapped[int] = mapped_column(BigInteger)
     validator_committee_index: Mapped[int] = mapped_column(BigInteger)
+
+
+class ProposerDuty(Base):
+    """Who proposes in one slot of an epoch that was planned; of all validators of the chain, own or not."""
+
+    __tablename__ = "proposer_duties"
+
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    slot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    validator_index: Mapped[int] = mapped_column(Uint64)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SyncPeriod(Base):
+    """A sync committee whose registered members were fetched."""
+
+    __tablename__ = "sync_periods"
+
+    first_epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last_epoch: Mapped[int] = mapped_column(BigInteger)
+    """The last epoch in which it serves."""
+    store_version: Mapped[int] = mapped_column(BigInteger)
+    """The store's version when they were asked for: a later one may have more validators."""
+
+
+class SyncMember(Base):
+    """One registered validator in one sync committee."""
+
+    __tablename__ = "sync_members"
+
+    first_epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """First epoch of the committee's period."""
+    validator_index: Mapped[int] = mapped_column(Uint64, primary_key=True, autoincrement=False)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    places: Mapped[list[int]] = mapped_column(JSON)
+    """Its places in the committee, ascending."""
 
 
 class JournalRow(Base):

@@ -7,10 +7,11 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, PublicKey
+from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, PublicKey, ValidatorIndex
 from ssv_pool.store.models import (
     CommitteeMembership,
     ExitRequest,
+    FeeRecipientChange,
     Operator,
     Owner,
     RegistryEvent,
@@ -56,6 +57,12 @@ def validators_of_operator(session: Session, operator_id: OperatorId) -> list[Va
     return [validator for validator in found if operator_id in validator.operator_ids]
 
 
+def registered_indices(session: Session) -> dict[ValidatorIndex, PublicKey]:
+    """The validators that the beacon chain knows, own or not: index in the beacon state → public key."""
+    query = select(Validator.validator_index, Validator.public_key).where(Validator.validator_index.is_not(None))
+    return {ValidatorIndex(index): PublicKey(key) for index, key in session.execute(query) if index is not None}
+
+
 def own_shares(
     session: Session, operator_id: OperatorId, validators: Sequence[PublicKey] | None = None
 ) -> list[OwnShare]:
@@ -91,6 +98,18 @@ def exit_requests(session: Session, after_block: int = -1) -> list[ExitRequest]:
     """The exit requests of later blocks than ``after_block``, in the chain's order."""
     query = select(ExitRequest).where(ExitRequest.block_number > after_block)
     return list(session.scalars(query.order_by(ExitRequest.block_number, ExitRequest.log_index)))
+
+
+def exit_requests_since(session: Session, block_time: int) -> list[ExitRequest]:
+    """The exit requests of blocks from ``block_time`` (seconds since the UNIX epoch) on, in the chain's order."""
+    query = select(ExitRequest).where(ExitRequest.block_time >= block_time)
+    return list(session.scalars(query.order_by(ExitRequest.block_number, ExitRequest.log_index)))
+
+
+def fee_recipient_changes_since(session: Session, block_time: int) -> list[tuple[bytes, int]]:
+    """Owners (20 bytes) that changed their fee recipient from ``block_time`` on, and when they last did."""
+    query = select(FeeRecipientChange.owner, FeeRecipientChange.block_time)
+    return [(owner, when) for owner, when in session.execute(query.where(FeeRecipientChange.block_time >= block_time))]
 
 
 def event_counts(session: Session) -> dict[tuple[str, str], int]:

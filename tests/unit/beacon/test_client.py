@@ -228,8 +228,10 @@ def test_events():
         b': hello\n\nevent: head\ndata: {"slot": "5"}\n\nevent: other\ndata: {}\n\nevent:head\ndata:{"slot":"6"}\n\n'
     )
     node = Node(**{"GET /eth/v1/events": (200, stream)})
-    assert list(client_of(node).events(["head", "block"])) == [
-        BeaconEvent("head", {"slot": "5"}),
-        BeaconEvent("head", {"slot": "6"}),
+    events = client_of(node).events(["head", "block"])
+    assert [next(events), next(events)] == [
+        BeaconEvent("head", {"slot": "5"}, "http://node0"),
+        BeaconEvent("head", {"slot": "6"}, "http://node0"),
     ]
+    events.close()
     assert node.requests[0].url.params.get_list("topics") == ["head", "block"]

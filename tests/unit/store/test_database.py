@@ -46,7 +46,7 @@ def test_many_make_the_schema_at_once(open_database: Callable[[], Database]) -> 
 def test_a_store_of_another_version_is_refused(database: Database) -> None:
     with database.session() as session:
         session.execute(update(StoreState).values(schema_version=999))
-    with pytest.raises(ConfigError, match=r": schema version 999, expected 1$"):
+    with pytest.raises(ConfigError, match=r": schema version 999, expected 2$"):
         database.create_schema()
 
 
