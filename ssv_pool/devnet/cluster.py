@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,32 +92,61 @@ def make_operators(
 def register_validators(
     config: DevnetConfig, registry: Registry, operators: Sequence[OperatorFiles], progress: Callable[[str], None]
 ) -> list[PublicKey]:
-    """Split the validators' keys among all operators and register them on the chain by transactions."""
-    progress(f"validators: splitting {config.validators} keys")
-    members = [
-        ShareOperator(files.operator_id, operator_keys.public_key_from_base64(files.public_key)) for files in operators
-    ]
+    """Split the validators' keys among their committees and register them on the chain by transactions.
+
+    Returns:
+        Their public keys, by validator index.
+    """
+    by_id = {
+        files.operator_id: ShareOperator(files.operator_id, operator_keys.public_key_from_base64(files.public_key))
+        for files in operators
+    }
     owner = str(registry.owner.address)
-    nonce = registry.contract.owner_nonce(owner)
-    shares: list[KeyShares] = [
-        split_key(interop_secret_key(index), members, owner, nonce + index) for index in range(config.validators)
-    ]
-    progress("validators: registering on the chain")
-    registrations = [Registration(item.public_key, item.shares_data) for item in shares]
-    registry.contract.register_validators(registry.owner, registrations, shares[0].operator_ids)
-    return [item.public_key for item in shares]
+    keys: dict[int, PublicKey] = {}
+    for place, committee in enumerate(config.committees):
+        indices = range(place, config.validators, len(config.committees))
+        progress(f"validators: splitting {len(keys) + len(indices)} of {config.validators} keys")
+        nonce = registry.contract.owner_nonce(owner)
+        members = [by_id[OperatorId(number)] for number in committee]
+        shares: list[KeyShares] = [
+            split_key(interop_secret_key(index), members, owner, nonce + used) for used, index in enumerate(indices)
+        ]
+        progress("validators: registering on the chain")
+        registrations = [Registration(item.public_key, item.shares_data) for item in shares]
+        registry.contract.register_validators(registry.owner, registrations, shares[0].operator_ids)
+        keys |= {index: item.public_key for index, item in zip(indices, shares, strict=True)}
+    return [keys[index] for index in range(config.validators)]
+
+
+def exit_validator(config: DevnetConfig, registry: Registry, index: int, public_key: PublicKey) -> None:
+    """Ask a validator's committee, by a transaction, to sign its voluntary exit."""
+    committee = [OperatorId(number) for number in config.committee_of(index)]
+    registry.contract.exit_validators(registry.owner, [public_key], committee)
 
 
 def write_configurations(
-    config: DevnetConfig, operators: Sequence[OperatorFiles], registry: Registry, chain_url: str, beacon_url: str
+    config: DevnetConfig,
+    operators: Sequence[OperatorFiles],
+    registry: Registry,
+    chain_url: str,
+    beacon_urls: Mapping[int, Sequence[str]],
 ) -> None:
-    """Write every operator's configuration file, as an operator would by hand."""
+    """Write every operator's configuration file, as an operator would by hand.
+
+    Args:
+        config: the run's options.
+        operators: whose files.
+        registry: the deployed contract.
+        chain_url: the execution node.
+        beacon_urls: operator → its beacon nodes, best first.
+    """
     for files in operators:
         content = {
             "network": "devnet",
             "data_dir": "data",
+            **({} if config.boole_epoch is None else {"boole_epoch": config.boole_epoch}),
             "operator": {"private_key_file": "encrypted_private_key.json", "password_file": "password.txt"},
-            "beacon": {"nodes": [beacon_url]},
+            "beacon": {"nodes": list(beacon_urls[files.operator_id])},
             "execution": {"nodes": [chain_url]},
             "registry": {
                 "contract": registry.contract.address,

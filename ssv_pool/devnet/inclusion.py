@@ -49,6 +49,11 @@ class CanonicalBlock:
     parent_root: bytes
     """Root of the block before it, 32 bytes."""
     attestations: tuple[IncludedAttestation, ...]
+    proposer_index: int = 0
+    sync_bits: tuple[bool, ...] = ()
+    """Who of the sync committee signed the block before, by place."""
+    exits: tuple[int, ...] = ()
+    """Validators whose voluntary exits it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +189,17 @@ def count_inclusion(
 class ChainReader:
     """Reads blocks and committees from a beacon node. A context manager; each answer is fetched once."""
 
-    def __init__(self, url: str, slots_per_epoch: int = 8, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        slots_per_epoch: int = 8,
+        timeout: float = 10.0,
+        committees: Mapping[int, Mapping[tuple[int, int], tuple[int, ...]]] | None = None,
+    ) -> None:
+        """Args: the beacon node's base URL; committees by epoch that are known already and not asked for."""
         self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         self._slots_per_epoch = slots_per_epoch
-        self._committees: dict[int, dict[tuple[int, int], tuple[int, ...]]] = {}
+        self._committees = {epoch: dict(known) for epoch, known in (committees or {}).items()}
 
     def __enter__(self) -> Self:
         return self
@@ -249,12 +261,16 @@ class ChainReader:
 
 
 def parse_block(signed_block: Mapping[str, Any]) -> CanonicalBlock:
-    """A block from the Beacon API's JSON of a SignedBeaconBlock (Electra or later)."""
+    """A block from the Beacon API's JSON of a SignedBeaconBlock (Altair or later)."""
     message = signed_block["message"]
+    body = message["body"]
     return CanonicalBlock(
         slot=int(message["slot"]),
         parent_root=_octets(message["parent_root"]),
-        attestations=tuple(_attestation(entry) for entry in message["body"]["attestations"]),
+        attestations=tuple(_attestation(entry) for entry in body["attestations"]),
+        proposer_index=int(message["proposer_index"]),
+        sync_bits=tuple(_bits(_octets(body["sync_aggregate"]["sync_committee_bits"]))),
+        exits=tuple(int(entry["message"]["validator_index"]) for entry in body["voluntary_exits"]),
     )
 
 
@@ -263,6 +279,10 @@ def _attestation(entry: Mapping[str, Any]) -> IncludedAttestation:
     bits = _bits(_octets(entry["aggregation_bits"]))
     # A bit list carries its length as one more set bit at its end.
     length = max(place for place, bit in enumerate(bits) if bit)
+    if "committee_bits" in entry:
+        committees = tuple(place for place, bit in enumerate(_bits(_octets(entry["committee_bits"]))) if bit)
+    else:  # before Electra an attestation is of one committee
+        committees = (int(data["index"]),)
     return IncludedAttestation(
         data=AttestationData(
             slot=Slot(int(data["slot"])),
@@ -271,7 +291,7 @@ def _attestation(entry: Mapping[str, Any]) -> IncludedAttestation:
             source=_checkpoint(data["source"]),
             target=_checkpoint(data["target"]),
         ),
-        committee_indices=tuple(place for place, bit in enumerate(_bits(_octets(entry["committee_bits"]))) if bit),
+        committee_indices=committees,
         bits=tuple(bits[:length]),
     )
 

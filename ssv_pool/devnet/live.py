@@ -13,9 +13,21 @@ from rich.text import Text
 
 from ssv_pool.devnet.config import SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.processes import OperatorProcess
-from ssv_pool.report.figures import Distribution
 
 POLL_SECONDS = 1.0
+
+COLUMNS = (
+    *("operator", "peers", "attest", "blocks", "aggregate", "sync", "failed"),
+    *("slot", "round", "start", "commit", "CPU", "memory", ""),
+)
+
+ROLES = (
+    ("committee",),
+    ("proposer",),
+    ("aggregator", "aggregator_committee"),
+    ("sync_committee_contribution", "aggregator_committee"),
+)
+"""Runner roles whose completed duties are in the columns from ``attest`` to ``sync``."""
 
 
 @dataclass(slots=True)
@@ -26,6 +38,10 @@ class ChainView:
     head_slot: int = 0
     justified_epoch: int = 0
     finalized_epoch: int = 0
+    made: dict[int, int] = field(default_factory=dict)
+    """Slot → sync committee signatures in its block, of the blocks that were the head when it was asked for."""
+    sync_size: int = 0
+    """Places in the sync committee."""
 
 
 @dataclass(slots=True)
@@ -48,6 +64,7 @@ class LiveView:
         head = self._get(f"{self.beacon_url}/eth/v1/beacon/headers/head")
         if head:
             self.chain.head_slot = int(head["data"]["header"]["message"]["slot"])
+            self._note_head()
         finality = self._get(f"{self.beacon_url}/eth/v1/beacon/states/head/finality_checkpoints")
         if finality:
             self.chain.justified_epoch = int(finality["data"]["current_justified"]["epoch"])
@@ -60,6 +77,16 @@ class LiveView:
                 self.down.discard(operator.operator_id)
             elif not operator.alive:
                 self.down.add(operator.operator_id)
+
+    def _note_head(self) -> None:
+        """Look into the head block once: a slot whose block was never the head when asked counts as without one."""
+        if self.chain.head_slot in self.chain.made:
+            return
+        block = self._get(f"{self.beacon_url}/eth/v2/beacon/blocks/{self.chain.head_slot}")
+        if block:
+            bits = block["data"]["message"]["body"]["sync_aggregate"]["sync_committee_bits"].removeprefix("0x")
+            self.chain.made[self.chain.head_slot] = int(bits, 16).bit_count()
+            self.chain.sync_size = 4 * len(bits)
 
     def render(self, now: float) -> RenderableType:
         """The whole picture."""
@@ -78,12 +105,20 @@ class LiveView:
             f"justified [b]{chain.justified_epoch}[/b]",
             f"finalized [b]{chain.finalized_epoch}[/b]",
         )
+        recent = [slot for slot in chain.made if chain.slot - SLOTS_PER_EPOCH < slot <= chain.slot and slot > 0]
+        signed, places = sum(chain.made[slot] for slot in recent), chain.sync_size * len(recent)
+        latest = Table.grid(padding=(0, 3))
+        latest.add_row(
+            "last epoch:",
+            f"blocks [b]{len(recent)}[/b] of {min(SLOTS_PER_EPOCH, chain.slot)}",
+            f"sync [b]{signed / places:.0%}[/b]" if places else "",
+        )
         bar = ProgressBar(total=last, completed=min(chain.slot, last), width=60)
-        return Panel(Group(line, bar), title="devnet", title_align="left")
+        return Panel(Group(line, latest, bar), title="devnet", title_align="left")
 
     def _operator_table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("operator", "peers", "duties", "failed", "slot", "round", "start", "commit", "CPU", "memory", ""):
+        for name in COLUMNS:
             table.add_column(name, justify="right" if name not in ("operator", "") else "left")
         for operator in self.operators:
             table.add_row(*self._operator_row(operator))
@@ -96,14 +131,15 @@ class LiveView:
         if operator.restarts:
             note += f" [yellow]restarted {operator.restarts}x[/yellow]"
         if state is None:
-            return (str(operator.operator_id), *("-",) * 7, *usage, note or "[dim]starting[/dim]")
+            return (str(operator.operator_id), *("-",) * 10, *usage, note or "[dim]starting[/dim]")
         last = state["last"] or {}
         peers = f"{state['peers']['connected']}/{state['peers']['configured']}"
+        done = state["duties"].get("completed_by_role", {})
         failed = state["duties"]["failed"] + state["duties"]["expired"]
         return (
             str(operator.operator_id),
             peers,
-            str(state["duties"]["completed"]),
+            *(str(sum(done.get(role, 0) for role in roles)) for roles in ROLES),
             f"[red]{failed}[/red]" if failed else "0",
             str(last.get("slot", "-")),
             str(last.get("round", "-")),
@@ -120,13 +156,6 @@ class LiveView:
         except (httpx.HTTPError, ValueError):
             return None
         return value if isinstance(value, dict) else None
-
-
-def distribution_text(distribution: Distribution | None) -> str:
-    """``p50 3.1  p99 12.0  max 15.2 ms``."""
-    if distribution is None:
-        return "none measured"
-    return f"p50 {distribution.p50:.1f}  p99 {distribution.p99:.1f}  max {distribution.maximum:.1f} ms"
 
 
 def _ms(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What came of a run: counted from the chain's blocks, timed from the operators' journals, judged by checks."""
+"""The report of a run: the facts as ``report.json`` and as a page."""
 
 import json
 import time
@@ -6,40 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-from rich.console import Console
-
+from ssv_pool.devnet.checks import judge
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
-from ssv_pool.devnet.inclusion import ChainReader, Inclusion
-from ssv_pool.devnet.live import distribution_text
-from ssv_pool.devnet.schedule import Outage, expectation, operators_down
-from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_of_blocks, votes_of_record
+from ssv_pool.devnet.facts import Facts, gather
+from ssv_pool.devnet.participation import Result, Tally, participation_by_epoch
+from ssv_pool.devnet.schedule import operators_down, overall_expectation
 from ssv_pool.devnet.state import Run
-from ssv_pool.errors import UnavailableError
-from ssv_pool.report.figures import SPANS, Distribution, decided_rounds, latencies, reasons, span_ms
+from ssv_pool.report.figures import (
+    PHASES,
+    ROLES,
+    SPANS,
+    decided_rounds,
+    distributions,
+    of_kind,
+    reasons,
+    span_ms,
+)
 from ssv_pool.report.page import Plotted, render
-from ssv_pool.settings import load_settings
-from ssv_pool.store.database import Database
-from ssv_pool.store.journal import JournalEntry, entries
+from ssv_pool.store.journal import JournalEntry
 
-RATE_GOAL = 0.98
-"""Lowest attestation rate of a good run, over the epochs in which the committee was able to work."""
+COUNTED_AS = {"aggregator": "delivered", "contribution": "delivered"}
+"""Kind of duty → what the report calls a duty that was done, unless it is ``included`` in a block."""
 
-NEVER = "not any more"
-"""Said of an operator that did nothing after its return."""
-
-FINALITY_LAG = 3
-"""A healthy chain finalizes an epoch at most so many epochs later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One condition of a good run."""
-
-    name: str
-    ok: bool
-    detail: str
-    """What was found."""
+DUTY = {"duty": SPANS["duty"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +37,6 @@ class Outcome:
 
     report: dict[str, Any]
     plotted: Plotted
-    delays: dict[str, Distribution | None]
 
     @property
     def ok(self) -> bool:
@@ -57,52 +45,42 @@ class Outcome:
 
 
 def collect(run: Run) -> Outcome:
-    """Put a run's report together; the operators have stopped, the beacon node still answers."""
-    config, epochs = run.config, range(1, run.last_epoch + 1)
-    with ChainReader(run.beacon.url, SLOTS_PER_EPOCH) as reader:
-        inclusion = reader.inclusion(range(config.validators), 1, run.last_epoch)
-        blocks = reader.blocks(1, reader.head_slot())
-        votes = [
-            *votes_of_record(run.beacon.record),
-            *votes_of_blocks(blocks, reader.committees(range(run.last_epoch + 1))),
-        ]
-    offences = find_offences(votes)
-    chain = _chain(run)
-    journals = {item.operator_id: _journal(item.config) for item in run.files}
-    counted: dict[int, list[JournalEntry]] = {
-        operator: [entry for entry in found if _counts(entry, run)] for operator, found in journals.items()
-    }
-    everything = [entry for found in counted.values() for entry in found]
-    values = latencies(everything)
-    delays = {name: Distribution.of(found) for name, found in values.items()}
-    by_epoch = _by_epoch(run, inclusion)
-    checks = judge(run, by_epoch, offences, chain, counted)
-    duty_slots = {duty.slot for duty in inclusion.duties}
+    """Put a run's report together; the operators have stopped, a beacon node still answers.
+
+    Raises:
+        UnavailableError: it does not answer.
+        ValueError: what it says contradicts itself.
+    """
+    return outcome_of(run, gather(run))
+
+
+def outcome_of(run: Run, facts: Facts) -> Outcome:
+    """The report that follows from the facts."""
+    checks = judge(run, facts)
+    attesting = of_kind(facts.everything, "attester")
+    committee_journals = {operator: of_kind(found, "attester") for operator, found in facts.journals.items()}
+    slots = (run.last_epoch + 1) * SLOTS_PER_EPOCH
+    cpu = sum(operator.usage.cpu_seconds for operator in run.operators)
     report: dict[str, Any] = {
-        "config": _config(config),
-        "duties": {
-            "attester": {
-                "assigned": inclusion.assigned,
-                "included": inclusion.included,
-                "rate": round(inclusion.rate, 4),
-                "correct_head": round(inclusion.correctness, 4),
-                "effectiveness": round(inclusion.effectiveness, 4),
-            }
-        },
-        "latency_ms": {name: None if found is None else found.as_dict() for name, found in delays.items()},
-        "rounds": {str(number): count for number, count in decided_rounds(counted).items()},
-        "slashable": len(offences),
-        "chain": chain,
-        "operators": [_operator(run, operator_id, found, duty_slots) for operator_id, found in counted.items()],
-        "epochs": [_epoch_row(run, epoch, *by_epoch[epoch]) for epoch in epochs],
+        "config": _config(run.config),
+        "duties": {kind: _duty(kind, facts) for kind in ROLES},
+        "latency_ms": distributions(attesting),
+        "rounds": {str(number): count for number, count in decided_rounds(committee_journals).items()},
+        "slashable": len(facts.offences),
+        "chain": _chain(run, facts),
+        "operators": [_operator(run, facts, operator_id) for operator_id in facts.journals],
+        "epochs": [_epoch(run, facts, epoch) for epoch in range(1, run.last_epoch + 1)],
         "outages": [{"epoch": outage.epoch, "operators": list(outage.operators)} for outage in run.outages],
-        "reasons": reasons(everything),
-        "offences": [str(offence) for offence in offences],
+        "beacon_outages": [{"epoch": outage.epoch, "nodes": list(outage.operators)} for outage in run.beacon_outages],
+        "attacked_operator": run.attacked,
+        "reasons": reasons(facts.everything),
+        "offences": [str(offence) for offence in facts.offences],
         "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks],
+        "cpu_seconds_per_slot": round(cpu / slots, 2),
         "seconds": round(time.time() - run.started, 1),
         "ok": all(check.ok for check in checks),
     }
-    return Outcome(report, _plotted(run, inclusion, everything), delays)
+    return Outcome(report, _plotted(run, facts))
 
 
 def write_report(run: Run, outcome: Outcome) -> None:
@@ -112,201 +90,131 @@ def write_report(run: Run, outcome: Outcome) -> None:
     (folder / "report.html").write_text(render(outcome.report, outcome.plotted), encoding="utf-8")
 
 
-def print_summary(console: Console, run: Run, outcome: Outcome) -> None:
-    """Print the SUMMARY block: configuration, then results."""
-    report, config = outcome.report, run.config
-    attester, chain = report["duties"]["attester"], report["chain"]
-    memory = [operator["rss_mb"] for operator in report["operators"]]
-    cpu = [operator["cpu_seconds"] for operator in report["operators"]]
-    rounds = ", ".join(f"{number}: {count}" for number, count in report["rounds"].items()) or "none decided"
-    kills = ", ".join(
-        f"operators {', '.join(map(str, outage.operators))} in epoch {outage.epoch}" for outage in run.outages
-    )
-    progress = f"head {chain['head_slot']}, justified {chain['justified_epoch']}, finalized {chain['finalized_epoch']}"
-    lines = [
-        "SUMMARY",
-        "",
-        "CONFIGURATION",
-        f"  operators              {config.operators} (up to {config.faulty} may fail)",
-        f"  validators             {config.validators} of {CHAIN_VALIDATORS} on operators",
-        f"  epochs                 {run.last_epoch} of {SLOTS_PER_EPOCH} slots of {config.slot_seconds} s",
-        f"  killed                 {kills or 'none'}",
-        "",
-        "RESULTS",
-        f"  attestations           {attester['included']} of {attester['assigned']} included, rate {attester['rate']}",
-        f"  effectiveness          {attester['effectiveness']}",
-        f"  right head             {attester['correct_head']}",
-        *(
-            f"  {name.replace('_', ' '):<22} {distribution_text(distribution)}"
-            for name, distribution in outcome.delays.items()
-        ),
-        f"  decided rounds         {rounds}",
-        f"  slashable              {report['slashable']}",
-        f"  chain                  {progress}",
-        f"  memory per operator    {min(memory):.0f} to {max(memory):.0f} MB",
-        f"  CPU per operator       {min(cpu):.1f} to {max(cpu):.1f} s",
-        "",
-        "CHECKS",
-        *(f"  {'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['detail']}" for check in report["checks"]),
-        "",
-        f"report: {run.config.report_dir / 'report.html'}",
-    ]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
 def _config(config: DevnetConfig) -> dict[str, Any]:
     return {
         "operators": config.operators,
         "validators": config.validators,
         "chain_validators": CHAIN_VALIDATORS,
+        "clusters": [list(committee) for committee in config.committees],
         "epochs": config.epochs,
         "slots_per_epoch": SLOTS_PER_EPOCH,
         "slot_seconds": config.slot_seconds,
         "kill": [str(kill) for kill in config.kills],
+        "boole_epoch": config.boole_epoch,
+        "beacon": config.beacon.value,
+        "beacon_nodes": config.beacon_nodes,
+        "stop_beacon": [str(stop) for stop in config.beacon_stops],
+        "attack": str(config.attack) if config.attack else None,
+        "exit": [str(leaving) for leaving in config.exits],
         "seed": config.seed,
     }
 
 
-def _chain(run: Run) -> dict[str, int]:
-    head = _beacon(run, "/eth/v1/beacon/headers/head")["header"]["message"]
-    finality = _beacon(run, "/eth/v1/beacon/states/head/finality_checkpoints")
-    return {
-        "head_slot": int(head["slot"]),
-        "justified_epoch": int(finality["current_justified"]["epoch"]),
-        "finalized_epoch": int(finality["finalized"]["epoch"]),
+def _duty(kind: str, facts: Facts) -> dict[str, Any]:
+    """One kind of duty: counted on the chain, timed and explained by the operators' journals."""
+    tally = facts.tally(kind)
+    journals = {operator: of_kind(found, kind) for operator, found in facts.journals.items()}
+    own = [entry for found in journals.values() for entry in found]
+    found: dict[str, Any] = {
+        "assigned": tally.assigned,
+        COUNTED_AS.get(kind, "included"): tally.done,
+        "rate": round(tally.rate, 4),
     }
-
-
-def _beacon(run: Run, path: str) -> Any:
-    try:
-        return httpx.get(run.beacon.url + path, timeout=10, trust_env=False).raise_for_status().json()["data"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise UnavailableError(f"beacon node: {path}: {error}") from None
-
-
-def _journal(config: Any) -> list[JournalEntry]:
-    database = Database(load_settings(config, environment={}).store_url)
-    try:
-        with database.read() as session:
-            return entries(session)
-    except UnavailableError:
-        return []  # it never came so far as to make its tables; the checks say what that means
-    finally:
-        database.close()
-
-
-def _counts(entry: JournalEntry, run: Run) -> bool:
-    return SLOTS_PER_EPOCH <= entry.slot < (run.last_epoch + 1) * SLOTS_PER_EPOCH
-
-
-def _by_epoch(run: Run, inclusion: Inclusion) -> dict[int, tuple[int, int]]:
-    """Epoch → assigned, included."""
-    found = dict.fromkeys(range(1, run.last_epoch + 1), (0, 0))
-    for slot in inclusion.by_slot():
-        epoch = slot.slot // SLOTS_PER_EPOCH
-        assigned, included = found[epoch]
-        found[epoch] = (assigned + slot.assigned, included + slot.included)
+    if kind == "attester":
+        found["correct_head"] = round(facts.inclusion.correctness, 4)
+        found["effectiveness"] = round(facts.inclusion.effectiveness, 4)
+    found["delay_ms"] = distributions(own, DUTY)["duty"]
+    if kind != "exit":
+        found["rounds"] = {str(number): count for number, count in decided_rounds(journals).items()}
+    if kind == "proposer":
+        found["phases_ms"] = distributions(own, PHASES)
+    found["reasons"] = reasons(own)
     return found
 
 
-def _epoch_row(run: Run, epoch: int, assigned: int, included: int) -> dict[str, Any]:
+def _chain(run: Run, facts: Facts) -> dict[str, Any]:
+    blocks = {block.slot for block in facts.blocks}
+    counted = range(SLOTS_PER_EPOCH, (run.last_epoch + 1) * SLOTS_PER_EPOCH)
+    shares = participation_by_epoch(facts.blocks, SLOTS_PER_EPOCH)
+    return {
+        "head_slot": facts.chain.head_slot,
+        "justified_epoch": facts.chain.justified_epoch,
+        "finalized_epoch": facts.chain.finalized_epoch,
+        "slots": len(counted),
+        "blocks": sum(slot in blocks for slot in counted),
+        "missed_slots": [slot for slot in counted if slot not in blocks],
+        "sync_participation": {str(epoch): round(share, 4) for epoch, share in shares.items()},
+    }
+
+
+def _epoch(run: Run, facts: Facts, epoch: int) -> dict[str, Any]:
+    def counted(kind: str) -> Tally:
+        return facts.tally(kind, lambda result: result.slot // SLOTS_PER_EPOCH == epoch)
+
+    attester, proposer, sync = counted("attester"), counted("proposer"), counted("sync_committee")
     return {
         "epoch": epoch,
-        "assigned": assigned,
-        "included": included,
-        "expected": expectation(run.config, run.outages, epoch),
+        "assigned": attester.assigned,
+        "included": attester.done,
+        "proposals": proposer.assigned,
+        "blocks": proposer.done,
+        "sync_participation": round(sync.rate, 4) if sync.assigned else None,
+        "expected": overall_expectation(run.config, run.outages, epoch),
         "down": sorted(operators_down(run.outages, epoch)),
     }
 
 
-def _operator(run: Run, operator_id: int, journal: Sequence[JournalEntry], duty_slots: set[int]) -> dict[str, Any]:
+def _operator(run: Run, facts: Facts, operator_id: int) -> dict[str, Any]:
     process = next(operator for operator in run.operators if operator.operator_id == operator_id)
-    begun = {entry.slot for entry in journal if "begun" in entry.steps}
+    journal = facts.journals[operator_id]
+    begun = {entry.slot for entry in of_kind(journal, "attester") if "begun" in entry.steps}
+    own_slots = {
+        duty.slot for duty in facts.inclusion.duties if operator_id in run.config.committee_of(duty.validator_index)
+    }
     return {
         "id": operator_id,
         "cpu_seconds": round(process.usage.cpu_seconds, 1),
         "rss_mb": round(process.usage.rss_mb, 1),
         "restarts": process.restarts,
         "deaths": process.deaths,
-        "missed_start": len(duty_slots - begun),
+        "missed_start": len(own_slots - begun),
+        "duties": {kind: sum(_completed(entry) for entry in of_kind(journal, kind)) for kind in ROLES},
+        "failed": sum(not _completed(entry) for entry in journal if entry.outcome is not None),
     }
 
 
-def judge(
-    run: Run,
-    by_epoch: Mapping[int, tuple[int, int]],
-    offences: Sequence[Offence],
-    chain: Mapping[str, int],
-    journals: Mapping[int, Sequence[JournalEntry]],
-) -> list[Check]:
-    """What a good run has to be.
-
-    Args:
-        run: what was done.
-        by_epoch: epoch → attestations assigned and included.
-        offences: slashable pairs that were found.
-        chain: ``head_slot`` and ``finalized_epoch`` at the end.
-        journals: operator → its duties.
-    """
-    expected = {epoch: expectation(run.config, run.outages, epoch) for epoch in by_epoch}
-    able = [by_epoch[epoch] for epoch, kind in expected.items() if kind == "all"]
-    assigned, included = (sum(column) for column in zip(*able, strict=True)) if able else (0, 0)
-    rate = included / assigned if assigned else 0.0
-    checks = [
-        Check("attestations included", rate >= RATE_GOAL, f"{included} of {assigned}, at least {RATE_GOAL:.0%} wanted")
-    ]
-    dead = [epoch for epoch, kind in expected.items() if kind == "none"]
-    if dead:
-        forged = sum(by_epoch[epoch][1] for epoch in dead)
-        checks.append(Check("nothing included without a quorum", forged == 0, f"{forged} in epochs {dead}"))
-    checks.append(Check("nothing slashable", not offences, f"{len(offences)} found"))
-    lag = chain["head_slot"] // SLOTS_PER_EPOCH - chain["finalized_epoch"]
-    detail = f"epoch {chain['finalized_epoch']} at head slot {chain['head_slot']}"
-    advancing = lag <= FINALITY_LAG or run.last_epoch < FINALITY_LAG
-    checks.append(Check("finality advances", advancing, detail))
-    returns = {
-        f"operator {operator} {_first_duty(journals.get(operator, ()), outage)}"
-        for outage in run.outages
-        for operator in _returning(run, outage)
-    }
-    if returns:
-        again = not any(text.endswith(NEVER) for text in returns)
-        checks.append(Check("restarted operators take part again", again, ", ".join(sorted(returns))))
-    died = [f"operator {operator.operator_id}: {operator.deaths}" for operator in run.operators if operator.deaths]
-    checks.append(Check("no process died by itself", not died, ", ".join(died) or "none"))
-    early = [str(operator.operator_id) for operator in run.operators if operator.ended_early]
-    checks.append(Check("operators ran to the end", not early, f"not {', '.join(early)}" if early else "all"))
-    stuck = [str(operator) for operator in run.unstoppable]
-    checks.append(Check("operators stopped by themselves", not stuck, f"not {', '.join(stuck)}" if stuck else "all"))
-    return checks
+def _completed(entry: JournalEntry) -> bool:
+    return entry.outcome == "completed"
 
 
-def _returning(run: Run, outage: Outage) -> list[int]:
-    """Operators of an outage that are up in the whole epoch after it, if that counts."""
-    after = outage.epoch + 1
-    return sorted(set(outage.operators) - operators_down(run.outages, after)) if after <= run.last_epoch else []
-
-
-def _first_duty(journal: Sequence[JournalEntry], outage: Outage) -> str:
-    """When an operator completed a duty again after an outage."""
-    slots = [entry.slot for entry in journal if entry.slot >= outage.return_slot and entry.outcome == "completed"]
-    return f"in slot {min(slots)}, started in {outage.return_slot}" if slots else NEVER
-
-
-def _plotted(run: Run, inclusion: Inclusion, journal: Sequence[JournalEntry]) -> Plotted:
-    slots = inclusion.by_slot()
+def _plotted(run: Run, facts: Facts) -> Plotted:
+    slots = facts.inclusion.by_slot()
+    journal = facts.everything
     return Plotted(
         slots=[slot.slot for slot in slots],
         included=[slot.included for slot in slots],
         missed=[slot.assigned - slot.included for slot in slots],
         down=[
-            (outage.first_slot, outage.return_slot, f"{', '.join(map(str, outage.operators))} down")
-            for outage in run.outages
+            (outage.first_slot, outage.return_slot, f"{word}{', '.join(map(str, outage.operators))} down")
+            for planned, word in ((run.outages, ""), (run.beacon_outages, "beacon node "))
+            for outage in planned
         ],
-        delays={
-            name.replace("_", " "): [
-                (entry.slot, value) for entry in journal if (value := span_ms(entry, span)) is not None
-            ]
-            for name, span in SPANS.items()
-        },
+        delays={name.replace("_", " "): _points(of_kind(journal, "attester"), span) for name, span in SPANS.items()},
+        duties={kind.replace("_", " "): _points(of_kind(journal, kind), SPANS["duty"]) for kind in ROLES},
+        phases={name.replace("_", " "): _points(of_kind(journal, "proposer"), span) for name, span in PHASES.items()},
+        sync=_by_slot(facts.results.get("sync_committee", ())),
+        blocks=_by_slot(facts.results.get("proposer", ())),
     )
+
+
+def _points(journal: Sequence[JournalEntry], span: tuple[str, str]) -> list[tuple[int, float]]:
+    return [(entry.slot, value) for entry in journal if (value := span_ms(entry, span)) is not None]
+
+
+def _by_slot(results: Sequence[Result]) -> Mapping[int, tuple[int, int]]:
+    """Slot → done, missed."""
+    found: dict[int, tuple[int, int]] = {}
+    for result in results:
+        done, missed = found.get(result.slot, (0, 0))
+        found[result.slot] = (done + result.done, missed + (not result.done))
+    return dict(sorted(found.items()))

@@ -1,16 +1,16 @@
-"""An independent search for slashable attestations among everything that was signed.
+"""An independent search for slashable attestations and blocks among everything that was signed.
 
-It knows nothing of the slashing protection it checks: it takes signed votes, wherever they were seen, and applies the
-two conditions of the beacon chain (``is_slashable_attestation_data``).
+It knows nothing of the slashing protection it checks: it takes signed votes and blocks, wherever they were seen, and
+applies the conditions of the beacon chain (``is_slashable_attestation_data``, ``process_proposer_slashing``).
 """
 
 import enum
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 
 from ssv_pool.devnet.inclusion import CanonicalBlock, Committees
+from ssv_pool.devnet.record import Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,24 @@ class SignedVote:
     """Where it was seen, for the reader of a finding."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignedBlock:
+    """One block that a validator signed."""
+
+    validator_index: int
+    slot: int
+    root: str
+    """Hash tree root of the block, 0x hex of 32 bytes: two blocks with the same root are one block."""
+    origin: str
+    """Where it was seen, for the reader of a finding."""
+
+
 class OffenceKind(enum.Enum):
-    """Which condition two votes break."""
+    """Which condition two signatures break."""
 
     DOUBLE = "double vote"
     SURROUND = "surround vote"
+    PROPOSAL = "double proposal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,19 @@ class Offence:
             for vote in (self.first, self.second)
         )
         return f"validator {self.first.validator_index}: {self.kind.value}: {votes}"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOffence:
+    """Two blocks of one validator for one slot."""
+
+    first: SignedBlock
+    second: SignedBlock
+    kind: OffenceKind = OffenceKind.PROPOSAL
+
+    def __str__(self) -> str:
+        blocks = " and ".join(f"{block.root} ({block.origin})" for block in (self.first, self.second))
+        return f"validator {self.first.validator_index}: {self.kind.value}: slot {self.first.slot}: {blocks}"
 
 
 def find_offences(votes: Iterable[SignedVote]) -> list[Offence]:
@@ -91,26 +117,34 @@ def _surrounds(votes: Iterable[SignedVote]) -> Iterator[Offence]:
         same_source.append(vote)
 
 
-def votes_of_record(path: Path) -> Iterator[SignedVote]:
-    """The votes in a file that the embedded beacon node wrote (``--record``), whatever its verdict on them was.
+def find_double_proposals(blocks: Iterable[SignedBlock]) -> list[BlockOffence]:
+    """All blocks that differ from an earlier one of the same validator and slot; empty exactly if none is slashable."""
+    seen: dict[tuple[int, int], dict[str, SignedBlock]] = {}
+    for block in blocks:
+        seen.setdefault((block.validator_index, block.slot), {}).setdefault(block.root, block)
+    distinct = [list(seen[key].values()) for key in sorted(seen)]
+    return [BlockOffence(first, other) for first, *others in distinct for other in others]
 
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: a line is not one of the node's.
-    """
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                entry = json.loads(line)
-                yield SignedVote(
-                    validator_index=int(entry["validator_index"]),
-                    source_epoch=int(entry["source_epoch"]),
-                    target_epoch=int(entry["target_epoch"]),
-                    data_root=str(entry["data_root"]),
-                    origin=f"line {number} of {path.name}",
-                )
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: line {number}: not an attestation record ({error!r})") from error
+
+def votes_received(received: Iterable[Received]) -> Iterator[SignedVote]:
+    """The votes that beacon nodes received, whatever their verdict on them was."""
+    for item in received:
+        if item.kind == "attestation":
+            yield SignedVote(item.validator_index, item.source_epoch, item.target_epoch, item.root, item.origin)
+
+
+def blocks_received(received: Iterable[Received]) -> Iterator[SignedBlock]:
+    """The blocks that beacon nodes received, whatever their verdict on them was."""
+    for item in received:
+        if item.kind == "block":
+            yield SignedBlock(item.validator_index, item.slot, item.root, item.origin)
+
+
+def canonical_proposals(blocks: Sequence[CanonicalBlock]) -> Iterator[SignedBlock]:
+    """The canonical blocks, in order, but the last: each one's root is named by the block after it."""
+    for block, following in pairwise(blocks):
+        root = "0x" + following.parent_root.hex()
+        yield SignedBlock(block.proposer_index, block.slot, root, f"block of slot {block.slot}")
 
 
 def votes_of_blocks(blocks: Iterable[CanonicalBlock], committees: Committees) -> Iterator[SignedVote]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ssv_pool import __version__
-from ssv_pool.protocol.events import DutyRecord
+from ssv_pool.protocol.events import DutyRecord, Outcome
 
 if TYPE_CHECKING:
     from ssv_pool.node.process import Node
@@ -19,11 +19,15 @@ class DutyStatus:
     """How duties went since the start, and the last one."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
+    completed: Counter[str] = field(default_factory=Counter)
+    """Runner role, in lower case → duties that completed."""
     last: DutyRecord | None = None
 
     def note(self, record: DutyRecord) -> None:
         """Count a duty that ended."""
         self.outcomes[record.outcome.value] += 1
+        if record.outcome is Outcome.COMPLETED:
+            self.completed[record.role.name.lower()] += 1
         self.last = record
 
 
@@ -62,6 +66,7 @@ def status_page(node: "Node") -> dict[str, Any]:
             "completed": counts["completed"],
             "failed": counts["failed"],
             "expired": counts["expired"],
+            "completed_by_role": dict(node.duties.completed),
         },
         "last": None if node.duties.last is None else _last(node.duties.last),
     }

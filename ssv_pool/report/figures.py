@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ssv_pool.protocol.types.roles import RunnerRole
 from ssv_pool.store.journal import JournalEntry
 
 Span = tuple[str, str]
@@ -17,6 +18,25 @@ SPANS: dict[str, Span] = {
     "duty": ("due", "accepted"),
 }
 """Latency → the two steps it lies between (see StepTime in protocol.events)."""
+
+PHASES: dict[str, Span] = {
+    "randao": ("begun", "pre_consensus"),
+    "block_fetch": ("asked", "received"),
+    "consensus": ("consensus_started", "decided"),
+    "post_consensus": ("decided", "reconstructed"),
+    "submit": ("submitted", "accepted"),
+}
+"""Phase of a block proposal → the two steps it lies between."""
+
+ROLES: dict[str, frozenset[int]] = {
+    "attester": frozenset({RunnerRole.COMMITTEE}),
+    "proposer": frozenset({RunnerRole.PROPOSER}),
+    "sync_committee": frozenset({RunnerRole.COMMITTEE}),
+    "aggregator": frozenset({RunnerRole.AGGREGATOR, RunnerRole.AGGREGATOR_COMMITTEE}),
+    "contribution": frozenset({RunnerRole.SYNC_COMMITTEE_CONTRIBUTION, RunnerRole.AGGREGATOR_COMMITTEE}),
+    "exit": frozenset({RunnerRole.VOLUNTARY_EXIT}),
+}
+"""Kind of duty → the runners that do it. Some do two kinds at once, and their stories are told for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +71,25 @@ def span_ms(entry: JournalEntry, span: Span) -> float | None:
     return None if start is None or end is None else (end - start) * 1000
 
 
-def latencies(entries: Iterable[JournalEntry]) -> dict[str, list[float]]:
+def latencies(entries: Iterable[JournalEntry], spans: Mapping[str, Span] = SPANS) -> dict[str, list[float]]:
     """Latency → its values over all duties that have it, milliseconds."""
     listed = list(entries)
     return {
-        name: [value for entry in listed if (value := span_ms(entry, span)) is not None] for name, span in SPANS.items()
+        name: [value for entry in listed if (value := span_ms(entry, span)) is not None] for name, span in spans.items()
     }
+
+
+def distributions(
+    entries: Iterable[JournalEntry], spans: Mapping[str, Span] = SPANS
+) -> dict[str, dict[str, float] | None]:
+    """Latency → median and tail over all duties, for JSON; None where none has it."""
+    found = {name: Distribution.of(values) for name, values in latencies(entries, spans).items()}
+    return {name: None if figures is None else figures.as_dict() for name, figures in found.items()}
+
+
+def of_kind(entries: Iterable[JournalEntry], kind: str) -> list[JournalEntry]:
+    """The duties of one kind of ``ROLES``."""
+    return [entry for entry in entries if entry.role in ROLES[kind]]
 
 
 def decided_rounds(journals: Mapping[int, Sequence[JournalEntry]]) -> dict[int, int]:

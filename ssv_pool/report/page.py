@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -22,43 +22,69 @@ class Plotted:
     down: Sequence[tuple[int, int, str]]
     """Spans of slots in which operators were down: first, one after the last, label."""
     delays: Mapping[str, Sequence[tuple[int, float]]]
-    """Latency → (slot, milliseconds) of each duty of each operator."""
+    """Latency → (slot, milliseconds) of each attestation duty of each operator."""
+    duties: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """Kind of duty → (slot, milliseconds from its due instant until it was accepted)."""
+    phases: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """Phase of a proposal → (slot, milliseconds)."""
+    sync: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Slot of signing → sync committee signatures included and missed."""
+    blocks: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Slot → blocks proposed and missed."""
 
 
 STYLE = resources.files("ssv_pool.report").joinpath("page.css").read_text(encoding="utf-8")
 
 
+PHASE_MEANINGS = {
+    "randao": "begun → quorum of RANDAO signatures",
+    "block_fetch": "beacon node asked → block received",
+    "consensus": "consensus started → commit quorum",
+    "post_consensus": "decided → signature rebuilt",
+    "submit": "submitted → accepted by the beacon node",
+}
+
+
 def render(report: Mapping[str, Any], plotted: Plotted) -> str:
     """The page for a report (the content of ``report.json``)."""
     rounds = {int(number): count for number, count in report["rounds"].items()}
-    delays = {name: [value for _, value in points] for name, points in plotted.delays.items()}
     per_epoch = report["config"]["slots_per_epoch"]
+    proposer = report["duties"]["proposer"]
     parts = [
         _headline(ok=report["ok"]),
         f"<p class='dim'>{_config(report)}</p>",
         _cards(report),
+        "<h2>Duties</h2>",
+        _duties(report["duties"]),
         _figure(
             "Attestations by slot of the duty",
             plots.inclusion(plotted.slots, plotted.included, plotted.missed, plotted.down, per_epoch),
         ),
-        _figure("Delays by slot of the duty, all operators", plots.delays_by_slot(plotted.delays, per_epoch)),
+        _figure(
+            "Sync committee signatures and blocks by slot",
+            plots.blocks_and_sync(plotted.blocks, plotted.sync, plotted.down, per_epoch),
+        ),
+        _figure(
+            "From the due instant until accepted, by slot of the duty, all operators",
+            plots.delays_by_slot(plotted.duties, per_epoch),
+        ),
         "<div class='row'>",
-        _figure("Share of duties that took at most…", plots.delay_distributions(delays)),
-        _figure("Duties by the round that decided", plots.rounds(rounds)),
+        _figure("Attestations: share of duties that took at most…", plots.delay_distributions(_values(plotted.delays))),
+        _figure("Attestations by the round that decided", plots.rounds(rounds)),
         "</div>",
-        "<h2>Latency</h2>",
+        "<h2>Attestation latency</h2>",
         _latency_table(report["latency_ms"]),
+        *_proposals(proposer, plotted),
         "<h2>Checks</h2>",
         _table(("check", "found", ""), map(_check_row, report["checks"]), texts=(0, 1)),
-        "<div class='row'><section><h2>Epochs</h2>",
-        _table(("epoch", "assigned", "included", "expected", "down"), map(_epoch_row, report["epochs"])),
-        "</section><section><h2>Operators</h2>",
+        "<h2>Epochs</h2>",
+        _table(("epoch", "attestations", "blocks", "sync", "expected", "down"), map(_epoch_row, report["epochs"])),
+        "<h2>Operators</h2>",
         _table(
-            ("operator", "CPU", "memory", "restarts", "deaths", "missed starts"),
+            ("operator", "CPU", "memory", "restarts", "deaths", "missed starts", "failed duties"),
             map(_operator_row, report["operators"]),
         ),
-        "</section></div>",
-        _reasons(report["reasons"]),
+        _reasons(report["duties"]),
         _offences(report["offences"]),
     ]
     body = "\n".join(parts)
@@ -69,6 +95,10 @@ def render(report: Mapping[str, Any], plotted: Plotted) -> str:
     )
 
 
+def _values(points: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, list[float]]:
+    return {name: [value for _, value in found] for name, found in points.items()}
+
+
 def _headline(*, ok: bool) -> str:
     kind, word = ("good", "good") if ok else ("bad", "not good")
     return f"<h1>Devnet run <span class='verdict {kind}'>{word}</span></h1>"
@@ -76,21 +106,37 @@ def _headline(*, ok: bool) -> str:
 
 def _config(report: Mapping[str, Any]) -> str:
     config = report["config"]
-    kills = f", killed {', '.join(config['kill'])} (operators@epoch)" if config["kill"] else ""
-    return _text(
-        f"{config['operators']} operators, {config['validators']} of the chain's {config['chain_validators']} "
-        f"validators, {config['epochs']} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s"
-        f"{kills}; {report['seconds']:.0f} s in all"
-    )
+    parts = [
+        f"{config['operators']} operators",
+        f"{config['validators']} of the chain's {config['chain_validators']} validators",
+        f"{config['epochs']} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s",
+    ]
+    if len(config["clusters"]) > 1:
+        parts.append("committees " + "; ".join(",".join(map(str, members)) for members in config["clusters"]))
+    nodes = f"{config['beacon_nodes']} {config['beacon']} beacon nodes"
+    parts.append(nodes if config["beacon_nodes"] > 1 else f"{config['beacon']} beacon node")
+    if config["boole_epoch"] is not None:
+        parts.append(f"Boole from epoch {config['boole_epoch']}")
+    if config["kill"]:
+        parts.append(f"killed {', '.join(config['kill'])} (operators@epoch)")
+    if config["stop_beacon"]:
+        parts.append(f"beacon nodes stopped {', '.join(config['stop_beacon'])} (nodes@epoch)")
+    if config["attack"]:
+        parts.append(f"operator {report['attacked_operator']}'s beacon node lies ({config['attack']})")
+    if config["exit"]:
+        parts.append(f"exits {', '.join(config['exit'])} (validators@epoch)")
+    return _text(f"{', '.join(parts)}; {report['seconds']:.0f} s in all")
 
 
 def _cards(report: Mapping[str, Any]) -> str:
-    attester, chain, latency = report["duties"]["attester"], report["chain"], report["latency_ms"]
+    duties, chain, latency = report["duties"], report["chain"], report["latency_ms"]
+    attester, sync = duties["attester"], duties["sync_committee"]
     cards = {
         "attestation rate": f"{attester['rate']:.1%}",
-        "of assigned included": f"{attester['included']}/{attester['assigned']}",
         "effectiveness": f"{attester['effectiveness']:.3f}",
         "right head": f"{attester['correct_head']:.1%}",
+        "slots with a block": f"{chain['blocks']}/{chain['slots']}",
+        "sync signatures included": f"{sync['rate']:.1%}" if sync["assigned"] else "-",
         "commit delay p50": _ms(latency["commit_delay"], "p50"),
         "slashable": str(report["slashable"]),
         "finalized epoch": f"{chain['finalized_epoch']}",
@@ -99,6 +145,46 @@ def _cards(report: Mapping[str, Any]) -> str:
         f"<div class='card'><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in cards.items()
     )
     return f"<div class='cards'>{''.join(shown)}</div>"
+
+
+def _duties(duties: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = (_duty_row(kind, duty) for kind, duty in duties.items() if duty["assigned"] or kind == "attester")
+    head = ("duty", "done as", "assigned", "done", "rate", "due → accepted p50", "p99", "later rounds")
+    return _table(head, rows, texts=(0, 1))
+
+
+def _duty_row(kind: str, duty: Mapping[str, Any]) -> tuple[str, ...]:
+    word = "included" if "included" in duty else "delivered"
+    rounds = duty.get("rounds")
+    later = "-" if rounds is None else str(sum(count for number, count in rounds.items() if number != "1"))
+    figures = (_ms(duty["delay_ms"], "p50"), _ms(duty["delay_ms"], "p99"))
+    return (
+        kind.replace("_", " "),
+        word,
+        f"{duty['assigned']:,}",
+        f"{duty[word]:,}",
+        f"{duty['rate']:.2%}",
+        *figures,
+        later,
+    )
+
+
+def _proposals(proposer: Mapping[str, Any], plotted: Plotted) -> list[str]:
+    """The phases of block proposals, where there were any."""
+    if not any(plotted.phases.values()):
+        return []
+    rows = (
+        (name.replace("_", " "), PHASE_MEANINGS[name], *(_ms(figures, key) for key in ("p50", "p99", "max")))
+        for name, figures in proposer["phases_ms"].items()
+    )
+    return [
+        "<h2>Block proposals, phase by phase</h2>",
+        _table(("phase", "from → to", "p50", "p99", "max"), rows, texts=(0, 1)),
+        _figure(
+            "Share of proposals whose phase took at most…",
+            plots.delay_distributions(_values(plotted.phases), wide=True),
+        ),
+    ]
 
 
 def _figure(caption: str, svg: str) -> str:
@@ -129,7 +215,15 @@ def _count(figures: Mapping[str, float] | None) -> str:
 
 def _epoch_row(epoch: Mapping[str, Any]) -> tuple[str, ...]:
     down = ", ".join(map(str, epoch["down"])) or "-"
-    return str(epoch["epoch"]), str(epoch["assigned"]), str(epoch["included"]), epoch["expected"], down
+    share = epoch["sync_participation"]
+    return (
+        str(epoch["epoch"]),
+        f"{epoch['included']} of {epoch['assigned']}",
+        f"{epoch['blocks']} of {epoch['proposals']}",
+        "-" if share is None else f"{share:.1%}",
+        epoch["expected"],
+        down,
+    )
 
 
 def _operator_row(operator: Mapping[str, Any]) -> tuple[str, ...]:
@@ -140,6 +234,7 @@ def _operator_row(operator: Mapping[str, Any]) -> tuple[str, ...]:
         str(operator["restarts"]),
         str(operator["deaths"]),
         str(operator["missed_start"]),
+        str(operator["failed"]),
     )
 
 
@@ -147,11 +242,16 @@ def _check_row(check: Mapping[str, Any]) -> tuple[str, ...]:
     return (check["name"], check["detail"], "holds" if check["ok"] else "FAILS")
 
 
-def _reasons(reasons: Mapping[str, int]) -> str:
-    if not reasons:
+def _reasons(duties: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        (kind.replace("_", " "), reason.replace("_", " "), str(count))
+        for kind, duty in duties.items()
+        for reason, count in duty["reasons"].items()
+    ]
+    if not rows:
         return ""
-    rows = ((reason.replace("_", " "), str(count)) for reason, count in reasons.items())
-    return "<h2>Why duties did not complete, as the operators saw it</h2>" + _table(("reason", "duties"), rows)
+    head = "<h2>Why duties did not complete, as the operators saw it</h2>"
+    return head + _table(("duty", "reason", "duties of operators"), rows, texts=(0, 1))
 
 
 def _offences(offences: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 GOOD, BAD, LATE, DOWN = "#2a7f9e", "#c8553d", "#e09f3e", "#f3e7d3"
-PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#5b8c5a")
+PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#5b8c5a", "#a23b72", "#3d3d3d")
 WIDE, HALF = (9.6, 2.7), (4.7, 2.9)
 FLOOR_MS = 0.1
 """Shorter delays are drawn as this: a logarithmic axis has no zero."""
@@ -73,11 +73,46 @@ def inclusion(
     return _svg(figure)
 
 
+def blocks_and_sync(
+    blocks: Mapping[int, tuple[int, int]],
+    sync: Mapping[int, tuple[int, int]],
+    down: Sequence[tuple[int, int, str]],
+    slots_per_epoch: int,
+) -> str:
+    """Sync committee signatures in blocks by slot of signing, and the slots whose proposers made no block.
+
+    Args:
+        blocks: slot → proposals made and missed.
+        sync: slot → signatures included and missed.
+        down: spans (first slot, slot after the last, label) in which operators were down.
+        slots_per_epoch: where the marks on the axis are.
+    """
+    figure, axes = plt.subplots(figsize=WIDE, layout="constrained")
+    slots = sorted(sync)
+    included, missed = [sync[slot][0] for slot in slots], [sync[slot][1] for slot in slots]
+    axes.bar(slots, included, color=PALETTE[2], width=0.8, label="sync signatures")
+    if any(missed):
+        style = {"color": BAD, "hatch": "////", "edgecolor": "white", "linewidth": 0}
+        axes.bar(slots, missed, bottom=included, width=0.8, label="missing", **style)
+    top = max([1, *(sum(counts) for counts in sync.values())])
+    for label, colour, marker, place in (("block proposed", PALETTE[3], "s", 0), ("no block", BAD, "X", 1)):
+        chosen = [slot for slot, counts in blocks.items() if counts[place]]
+        if chosen:
+            axes.scatter(chosen, [top * 1.09] * len(chosen), color=colour, marker=marker, s=26, label=label)
+    for start, end, _label in down:
+        axes.axvspan(start - 0.5, end - 0.5, color=DOWN, zorder=0, linewidth=0)
+    axes.set(ylabel="signatures", ylim=(0, top * 1.18))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _slot_axis(axes, sorted({*slots, *blocks}), slots_per_epoch)
+    _legend(figure, axes)
+    return _svg(figure)
+
+
 def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]], slots_per_epoch: int) -> str:
     """Every measured delay over the slot of its duty, one colour a kind; logarithmic scale."""
     figure, axes = plt.subplots(figsize=(WIDE[0], 3.3), layout="constrained")
     kinds = [(name, values) for name, values in points.items() if values]
-    for place, (colour, marker, (name, values)) in enumerate(zip(PALETTE, "osD^", kinds, strict=False)):
+    for place, (colour, marker, (name, values)) in enumerate(zip(PALETTE, "osD^vP", kinds, strict=False)):
         # Side by side within a slot, so that one kind does not hide another.
         shift = 0.18 * (place - (len(kinds) - 1) / 2)
         slots = [slot + shift for slot, _ in values]
@@ -90,10 +125,12 @@ def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]], slots_per_
     return _svg(figure)
 
 
-def delay_distributions(values: Mapping[str, Sequence[float]]) -> str:
+def delay_distributions(values: Mapping[str, Sequence[float]], *, wide: bool = False) -> str:
     """Cumulative distribution of each delay."""
-    figure, axes = plt.subplots(figsize=HALF, layout="constrained")
-    for colour, style, (name, delays) in zip(PALETTE, ("-", "--", "-.", ":"), values.items(), strict=False):
+    figure, axes = plt.subplots(figsize=WIDE if wide else HALF, layout="constrained")
+    for colour, style, (name, delays) in zip(
+        PALETTE, ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))), values.items(), strict=False
+    ):
         if delays:
             ordered = sorted(max(delay, FLOOR_MS) for delay in delays)
             shares = [(index + 1) / len(ordered) for index in range(len(ordered))]
@@ -101,7 +138,7 @@ def delay_distributions(values: Mapping[str, Sequence[float]]) -> str:
     axes.set(xlabel="milliseconds", ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     _log(axes.set_xscale, axes.xaxis)
-    _legend(figure, axes, columns=2)
+    _legend(figure, axes, columns=6 if wide else 2)
     return _svg(figure)
 
 

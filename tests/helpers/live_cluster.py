@@ -35,7 +35,8 @@ from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConf
 from ssv_pool.devnet.inclusion import ChainReader, Inclusion, count_inclusion
 from ssv_pool.devnet.interop import interop_secret_key
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
-from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_of_record
+from ssv_pool.devnet.record import read_record
+from ssv_pool.devnet.slashcheck import Offence, find_offences, votes_received
 from ssv_pool.pool.keyshares import ShareOperator, split_key
 from ssv_pool.registry.contract import Registration
 
@@ -328,7 +329,8 @@ class LiveCluster:
             self.registry = cluster.deploy_registry(self.anvil.url)
             files = cluster.make_operators(self.config, self.folder, self.registry, _silent)
             self._register(files)
-            cluster.write_configurations(self.config, files, self.registry, self.anvil.url, self.beacon_url)
+            beacons = {item.operator_id: [self.beacon_url] for item in files}
+            cluster.write_configurations(self.config, files, self.registry, self.anvil.url, beacons)
             self.operators = [
                 LiveOperator(item, OperatorProcess(item.operator_id, item.config, item.log)) for item in files
             ]
@@ -452,7 +454,7 @@ class LiveCluster:
 
     def offences(self) -> list[Offence]:
         """Slashable votes among all that the beacon node was ever sent."""
-        return find_offences(votes_of_record(self.record))
+        return find_offences(votes_received(read_record(self.record)))
 
     def _included_from(self, first: int, validators: Sequence[int]) -> int:
         last = self.slot()

@@ -15,7 +15,8 @@ import pytest
 from ssv_pool.crypto import bls
 from ssv_pool.devnet.inclusion import ChainReader
 from ssv_pool.devnet.interop import interop_secret_key
-from ssv_pool.devnet.slashcheck import find_offences, votes_of_blocks, votes_of_record
+from ssv_pool.devnet.record import read_record
+from ssv_pool.devnet.slashcheck import find_offences, votes_of_blocks, votes_received
 from ssv_pool.protocol.types import DOMAIN_BEACON_ATTESTER, AttestationData, Checkpoint, compute_domain, signing_root
 
 pytestmark = pytest.mark.integration
@@ -135,7 +136,7 @@ def test_external_validators_attest_and_the_chain_finalizes(tmp_path):
     assert inclusion.rate == 1.0
     assert inclusion.effectiveness > 0.97  # a busy machine may make a vote miss the next block of a one second slot
     assert sorted(attester.delays)[len(attester.delays) // 2] < 0.1
-    recorded = list(votes_of_record(record))
+    recorded = list(votes_received(read_record(record)))
     assert {vote.validator_index for vote in recorded} == set(EXTERNAL)
     assert {(vote.validator_index, vote.data_root) for vote in votes if vote.validator_index in EXTERNAL} <= {
         (vote.validator_index, vote.data_root) for vote in recorded

@@ -54,14 +54,26 @@ def test_the_run_is_good(run, report):
 
 def test_every_vote_is_in_a_block_at_once_and_right(report):
     attester = report["duties"]["attester"]
-    assert attester == {
-        "assigned": 8 * EPOCHS,
-        "included": 8 * EPOCHS,
-        "rate": 1.0,
-        "correct_head": 1.0,
-        "effectiveness": 1.0,
-    }
+    expected = {"assigned": 8 * EPOCHS, "included": 8 * EPOCHS, "rate": 1.0, "correct_head": 1.0, "effectiveness": 1.0}
+    assert {name: attester[name] for name in expected} == expected
     assert report["slashable"] == 0
+
+
+def test_every_other_duty_is_done_too(report):
+    duties = report["duties"]
+    for kind, word in (
+        ("proposer", "included"),
+        ("sync_committee", "included"),
+        ("aggregator", "delivered"),
+        ("contribution", "delivered"),
+    ):
+        duty = duties[kind]
+        assert duty[word] == duty["assigned"], (kind, duty)
+    assert duties["aggregator"]["assigned"] == 8 * EPOCHS
+    assert duties["sync_committee"]["assigned"] > 0
+    if duties["proposer"]["assigned"]:
+        for name, span in duties["proposer"]["phases_ms"].items():
+            assert 0 <= span["p50"] <= span["p99"], name
 
 
 def test_the_report_has_every_field(report):

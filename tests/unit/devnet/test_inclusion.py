@@ -88,9 +88,20 @@ def test_a_block_from_json():
         },
         "signature": "0x" + "00" * 96,
     }
-    message = {"slot": "26", "parent_root": "0x" + "33" * 32, "body": {"attestations": [attestation]}}
+    older = {name: value for name, value in attestation.items() if name != "committee_bits"}
+    body = {
+        "attestations": [attestation, older | {"data": attestation["data"] | {"index": "3"}}],
+        "sync_aggregate": {"sync_committee_bits": "0x0380", "sync_committee_signature": "0x"},
+        "voluntary_exits": [{"message": {"epoch": "2", "validator_index": "63"}, "signature": "0x"}],
+    }
+    message = {"slot": "26", "proposer_index": "7", "parent_root": "0x" + "33" * 32, "body": body}
     source = Checkpoint(3, b"\x11" * 32)
     expected_data = AttestationData(25, 0, b"\x22" * 32, source, source)
     bits = (True, False, True, False, True, False, False, False)
     expected = IncludedAttestation(expected_data, (0, 2), bits)
-    assert parse_block({"message": message, "signature": "0x"}) == CanonicalBlock(26, b"\x33" * 32, (expected,))
+    # Before Electra an attestation is of the one committee that its data names.
+    before = IncludedAttestation(AttestationData(25, 3, b"\x22" * 32, source, source), (3,), bits)
+    sync = (True, True, *[False] * 13, True)
+    assert parse_block({"message": message, "signature": "0x"}) == CanonicalBlock(
+        26, b"\x33" * 32, (expected, before), 7, sync, (63,)
+    )

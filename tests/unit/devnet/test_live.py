@@ -9,14 +9,18 @@ import httpx
 from rich.console import Console
 
 from ssv_pool.devnet.config import DevnetConfig
-from ssv_pool.devnet.live import LiveView, distribution_text
-from ssv_pool.report.figures import Distribution
+from ssv_pool.devnet.live import LiveView
 
 GENESIS = 1_000_000.0
 
 STATE = {
     "peers": {"connected": 3, "configured": 3},
-    "duties": {"completed": 12, "failed": 1, "expired": 1},
+    "duties": {
+        "completed": 26,
+        "failed": 1,
+        "expired": 1,
+        "completed_by_role": {"committee": 12, "proposer": 3, "aggregator": 4, "sync_committee_contribution": 7},
+    },
     "last": {"slot": 17, "round": 2, "start_delay_ms": 0.6, "commit_delay_ms": 58.4},
 }
 
@@ -41,6 +45,9 @@ def view(answers: dict[str, Any], *operators: Any) -> LiveView:
 
 CHAIN = {
     "http://beacon/eth/v1/beacon/headers/head": {"data": {"header": {"message": {"slot": "18"}}}},
+    "http://beacon/eth/v2/beacon/blocks/18": {
+        "data": {"message": {"body": {"sync_aggregate": {"sync_committee_bits": "0xffff0f01"}}}}
+    },
     "http://beacon/eth/v1/beacon/states/head/finality_checkpoints": {
         "data": {"current_justified": {"epoch": "2"}, "finalized": {"epoch": "1"}}
     },
@@ -66,11 +73,12 @@ def test_a_running_network() -> None:
     live.poll(GENESIS + 75)
     text = drawn(live, GENESIS + 75)
     assert "slot 18   epoch 2 of 4   head 18   justified 2   finalized 1" in text
+    assert "last epoch:   blocks 1 of 8   sync 66%" in text
     rows = [line.split() for line in text.splitlines() if line[:1] in "12"]
     common = ["12", "s", "331", "MB"]
     assert rows == [
-        ["1", "3/3", "12", "2", "17", "2", "1", "ms", "58", "ms", *common],
-        ["2", "3/3", "12", "2", "-", "-", "-", "-", *common],
+        ["1", "3/3", "12", "3", "4", "7", "2", "17", "2", "1", "ms", "58", "ms", *common],
+        ["2", "3/3", "12", "3", "4", "7", "2", "-", "-", "-", "-", *common],
     ]
 
 
@@ -97,8 +105,3 @@ def test_garbage_instead_of_a_page_is_no_answer() -> None:
     live = view({"http://op/1": ["not", "a", "page"], **dict.fromkeys(CHAIN, 5)}, operator(1))
     live.poll(GENESIS + 1)
     assert (live.states, live.chain.head_slot) == ({}, 0)
-
-
-def test_distributions_as_text() -> None:
-    assert distribution_text(None) == "none measured"
-    assert distribution_text(Distribution(3, 1.04, 20.0, 21.26)) == "p50 1.0  p99 20.0  max 21.3 ms"

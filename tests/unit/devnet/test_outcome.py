@@ -1,162 +1,213 @@
-"""What a good run is: the checks, on made-up facts; kills and restarts in their order."""
+"""The report of a run, made from made-up facts: what is counted where, and what a person reads."""
 
+import io
+import json
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from devnet_runs import duties, make_facts, make_run
+from rich.console import Console
 
-from ssv_pool.devnet.config import DevnetConfig, Kill
-from ssv_pool.devnet.outcome import Check, judge
-from ssv_pool.devnet.run import _whole_epochs, plan
+from ssv_pool.devnet.config import Attack, BeaconStop, Exit
+from ssv_pool.devnet.facts import Facts
+from ssv_pool.devnet.inclusion import CanonicalBlock, DutyResult, Inclusion
+from ssv_pool.devnet.outcome import outcome_of, write_report
+from ssv_pool.devnet.participation import Result
+from ssv_pool.devnet.processes import Usage
 from ssv_pool.devnet.schedule import Outage
 from ssv_pool.devnet.state import Run
+from ssv_pool.devnet.summary import print_summary
 from ssv_pool.protocol.types.primitives import Slot
+from ssv_pool.protocol.types.roles import RunnerRole
 from ssv_pool.store.journal import JournalEntry
 
-GENESIS = 1_000_000.0
+STEPS = ("due", "begun", "pre_consensus", "asked", "received", "consensus_started", "decided", "reconstructed")
 
 
-def make_run(*outages: Outage, operators: int = 4, epochs: int = 5, **changes: Any) -> Run:
-    kills = tuple(Kill(len(outage.operators), outage.epoch) for outage in outages)
-    config = DevnetConfig(operators, 8, epochs, 4, Path("r"), kills, keep=changes.pop("keep", False))
-    processes: list[Any] = [
-        SimpleNamespace(operator_id=i, deaths=0, ended_early=False) for i in range(1, operators + 1)
-    ]
-    values: dict[str, Any] = {
-        "config": config,
-        "files": [],
-        "operators": processes,
-        "outages": outages,
-        "beacon": None,
-        "genesis_time": GENESIS,
-        "started": 0.0,
-        "last_epoch": epochs,
-        "unstoppable": [],
-    }
-    return Run(**{**values, **changes})
+def entry(role: RunnerRole, slot: int, outcome: str = "completed", round_: int = 1, **changes: Any) -> JournalEntry:
+    """A duty in which a step is 10 ms after the other; accepted 100 ms after the last."""
+    steps = {name: slot + place / 100 for place, name in enumerate(STEPS)}
+    steps |= {"submitted": slot + 0.1, "accepted": slot + 0.2}
+    values = {"outcome": outcome, "round": round_, "steps": steps, **changes}
+    return JournalEntry(f"{role.name.lower()}:{slot}:aa", int(role), Slot(slot), **values)
 
 
-def completed(*slots: int, outcome: str = "completed") -> list[JournalEntry]:
-    return [JournalEntry(f"committee:{slot}", 0, Slot(slot), outcome=outcome) for slot in slots]
-
-
-CHAIN = {"head_slot": 50, "finalized_epoch": 4}
-ALL_IN = dict.fromkeys(range(1, 6), (8, 8))
-
-
-def failing(checks: list[Check]) -> list[Check]:
-    return [check for check in checks if not check.ok]
-
-
-def test_a_good_run() -> None:
-    assert judge(make_run(), ALL_IN, [], CHAIN, {}) == [
-        Check("attestations included", True, "40 of 40, at least 98% wanted"),
-        Check("nothing slashable", True, "0 found"),
-        Check("finality advances", True, "epoch 4 at head slot 50"),
-        Check("no process died by itself", True, "none"),
-        Check("operators ran to the end", True, "all"),
-        Check("operators stopped by themselves", True, "all"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("by_epoch", "ok", "detail"),
-    [
-        ({1: (50, 49), 2: (50, 49)}, True, "98 of 100, at least 98% wanted"),
-        ({1: (50, 49), 2: (50, 48)}, False, "97 of 100, at least 98% wanted"),
-        ({1: (8, 0)}, False, "0 of 8, at least 98% wanted"),
-        ({}, False, "0 of 0, at least 98% wanted"),
-    ],
-)
-def test_how_many_attestations_are_enough(by_epoch: dict[int, tuple[int, int]], ok: bool, detail: str) -> None:
-    assert judge(make_run(), by_epoch, [], CHAIN, {})[0] == Check("attestations included", ok, detail)
-
-
-def test_only_epochs_in_which_the_committee_could_work_count() -> None:
-    """Two of four down in epoch 2: nothing may be included then, some in 3 while they start up, all in the others."""
-    run = make_run(Outage(2, (1, 4)))
-    by_epoch = {1: (8, 8), 2: (8, 0), 3: (8, 5), 4: (8, 8), 5: (8, 8)}
-    journals = {1: completed(27), 4: completed(9, 26)}
-    checks = judge(run, by_epoch, [], CHAIN, journals)
-    assert failing(checks) == []
-    assert checks[:2] == [
-        Check("attestations included", True, "24 of 24, at least 98% wanted"),
-        Check("nothing included without a quorum", True, "0 in epochs [2]"),
-    ]
-    assert checks[4] == Check(
-        "restarted operators take part again",
-        True,
-        "operator 1 in slot 27, started in 24, operator 4 in slot 26, started in 24",
+def process(number: int) -> Any:
+    return SimpleNamespace(
+        operator_id=number, deaths=0, ended_early=False, restarts=1, usage=Usage(cpu_seconds=12.0, rss_mb=300.4)
     )
 
 
-def test_an_attestation_without_a_quorum_is_a_forgery() -> None:
-    run = make_run(Outage(2, (1, 4)))
-    checks = judge(run, {**ALL_IN, 2: (8, 1)}, [], CHAIN, {1: completed(24), 4: completed(24)})
-    assert failing(checks) == [Check("nothing included without a quorum", False, "1 in epochs [2]")]
+@pytest.fixture
+def run() -> Run:
+    """Four operators, one epoch, everything that a run can be asked for."""
+    run = make_run(
+        Outage(2, (3,)),
+        epochs=3,
+        validators=64,
+        beacon_nodes=2,
+        beacon_stops=(BeaconStop(1, 1),),
+        attack=Attack("stale-head"),
+        exits=(Exit(1, 1),),
+        attacked=2,
+        exits_asked={63: 1_000_040.0},
+        last_epoch=1,
+    )
+    return replace(run, operators=[process(number) for number in (1, 2, 3, 4)], beacon_outages=(Outage(1, (2,)),))
 
 
-def test_an_operator_that_does_not_come_back() -> None:
-    journals = {3: [*completed(9, 15), *completed(25, 30, outcome="failed")]}
-    checks = judge(make_run(Outage(2, (3,))), ALL_IN, [], CHAIN, journals)
-    assert failing(checks) == [Check("restarted operators take part again", False, "operator 3 not any more")]
+@pytest.fixture
+def facts() -> Facts:
+    """Epoch 1: everything done but one block, in slot 15, and its sync signatures."""
+    journals = {
+        1: [
+            entry(RunnerRole.COMMITTEE, 8),
+            entry(RunnerRole.PROPOSER, 8, round_=2),
+            entry(RunnerRole.AGGREGATOR, 8),
+            entry(RunnerRole.SYNC_COMMITTEE_CONTRIBUTION, 8, "failed", reason="no_signature_quorum"),
+            entry(RunnerRole.VOLUNTARY_EXIT, 9),
+        ],
+        2: [
+            entry(RunnerRole.COMMITTEE, 8, "failed", reason="no_proposal", steps={"due": 8.0, "begun": 8.001}),
+            entry(RunnerRole.PROPOSER, 8, round_=2),
+        ],
+    }
+    inclusion = Inclusion(tuple(DutyResult(index, 8 + index, 9 + index, 9 + index, True) for index in range(8)))
+    results = {
+        "attester": [Result(index, 8 + index, True) for index in range(8)],
+        "proposer": [Result(index, 8 + index, index < 7) for index in range(8)],
+        "sync_committee": [Result(index, 8 + index, True) for index in range(7)],
+        "aggregator": duties({1: (8, 7)}),
+        "contribution": duties({1: (8, 8)}),
+        "exit": [Result(63, 12, True)],
+    }
+    blocks = [CanonicalBlock(slot, bytes(32), (), slot - 8, (True,) * 3 + (slot != 9,)) for slot in range(1, 15)]
+    return replace(
+        make_facts(journals=journals, exits_included={63: 12}, exit_epochs={63: 6}, blocks=blocks),
+        inclusion=inclusion,
+        results=results,
+    )
 
 
-def test_an_operator_that_is_killed_again_at_once_need_not_come_back_in_between() -> None:
-    run = make_run(Outage(2, (3,)), Outage(3, (3,)))
-    checks = judge(run, ALL_IN, [], CHAIN, {3: completed(33)})
-    assert failing(checks) == []
-    assert Check("restarted operators take part again", True, "operator 3 in slot 33, started in 32") in checks
+def test_every_kind_of_duty_is_counted_timed_and_explained(run: Run, facts: Facts) -> None:
+    found = outcome_of(run, facts).report["duties"]
+    delay = {"p50": 200.0, "p99": 200.0, "max": 200.0, "n": 1}
+    assert found["attester"] == {
+        "assigned": 8,
+        "included": 8,
+        "rate": 1.0,
+        "correct_head": 1.0,
+        "effectiveness": 1.0,
+        "delay_ms": delay,
+        "rounds": {"1": 1},
+        "reasons": {"no_proposal": 1},
+    }
+    assert found["aggregator"] == {
+        "assigned": 8,
+        "delivered": 7,
+        "rate": 0.875,
+        "delay_ms": delay,
+        "rounds": {"1": 1},
+        "reasons": {},
+    }
+    assert found["contribution"]["reasons"] == {"no_signature_quorum": 1}
+    assert found["exit"] == {"assigned": 1, "included": 1, "rate": 1.0, "delay_ms": delay, "reasons": {}}
+    proposer = found["proposer"]
+    assert (proposer["assigned"], proposer["included"], proposer["rounds"]) == (8, 7, {"2": 1})
+    assert {name: figures["p50"] for name, figures in proposer["phases_ms"].items()} == {
+        "randao": 10.0,
+        "block_fetch": 10.0,
+        "consensus": 10.0,
+        "post_consensus": 10.0,
+        "submit": 100.0,
+    }
+    assert {figures["n"] for figures in proposer["phases_ms"].values()} == {2}
 
 
-def test_slashable_votes_fail_a_run() -> None:
-    checks = judge(make_run(), ALL_IN, ["offence"], CHAIN, {})  # type: ignore[list-item]
-    assert failing(checks) == [Check("nothing slashable", False, "1 found")]
-
-
-@pytest.mark.parametrize(("finalized", "epochs", "ok"), [(3, 5, True), (2, 5, False), (0, 2, True), (0, 3, False)])
-def test_finality_lags_three_epochs_at_most(finalized: int, epochs: int, ok: bool) -> None:
-    run = make_run(epochs=epochs)
-    checks = judge(run, ALL_IN, [], {"head_slot": 50, "finalized_epoch": finalized}, {})
-    assert checks[2] == Check("finality advances", ok, f"epoch {finalized} at head slot 50")
-
-
-def test_processes_that_die_or_do_not_end_fail_a_run() -> None:
-    run = make_run(unstoppable=[2, 3])
-    run.operators[0].deaths = 2  # type: ignore[misc]
-    run.operators[3].ended_early = True
-    assert failing(judge(run, ALL_IN, [], CHAIN, {})) == [
-        Check("no process died by itself", False, "operator 1: 2"),
-        Check("operators ran to the end", False, "not 4"),
-        Check("operators stopped by themselves", False, "not 2, 3"),
+def test_the_chain_is_told_as_blocks_show_it(run: Run, facts: Facts) -> None:
+    report = outcome_of(run, facts).report
+    assert report["chain"] == {
+        "head_slot": 50,
+        "justified_epoch": 5,
+        "finalized_epoch": 4,
+        "slots": 8,
+        "blocks": 7,
+        "missed_slots": [15],
+        "sync_participation": {"0": 1.0, "1": round(27 / 28, 4)},
+    }
+    assert report["epochs"] == [
+        {
+            "epoch": 1,
+            "assigned": 8,
+            "included": 8,
+            "proposals": 8,
+            "blocks": 7,
+            "sync_participation": 1.0,
+            "expected": "all",
+            "down": [],
+        }
     ]
+    assert report["cpu_seconds_per_slot"] == 3.0
+    first, second = report["operators"]
+    assert first["duties"] == {
+        "attester": 1,
+        "proposer": 1,
+        "sync_committee": 1,
+        "aggregator": 1,
+        "contribution": 0,
+        "exit": 1,
+    }
+    assert (first["failed"], second["failed"], first["missed_start"]) == (1, 1, 7)
 
 
-def test_kills_and_restarts_come_at_the_starts_of_epochs() -> None:
-    run = make_run(Outage(2, (1, 3)), operators=7)
-    assert plan(run) == [
-        (GENESIS + 64, 1, "kill"),
-        (GENESIS + 64, 3, "kill"),
-        (GENESIS + 96, 1, "restart"),
-        (GENESIS + 96, 3, "restart"),
-    ]
+def test_a_run_is_good_only_if_every_check_holds(run: Run, facts: Facts) -> None:
+    bad = outcome_of(run, facts)
+    assert not bad.ok
+    names = {check["name"] for check in bad.report["checks"] if not check["ok"]}
+    assert names == {"proposed blocks on the chain", "aggregates delivered"}
+    everything = {kind: [replace(r, done=True) for r in results] for kind, results in facts.results.items()}
+    assert outcome_of(run, replace(facts, results=everything)).ok
 
 
-def test_who_returns_and_is_killed_at_once_ends_up_down() -> None:
-    run = make_run(Outage(2, (1,)), Outage(3, (1,)))
-    assert [(when - GENESIS, action) for when, _, action in plan(run)] == [
-        (64, "kill"),
-        (96, "restart"),
-        (96, "kill"),
-        (128, "restart"),
-    ]
+def test_what_is_written_is_what_was_found(run: Run, facts: Facts, tmp_path: Any) -> None:
+    run.config = replace(run.config, report_dir=tmp_path)
+    outcome = outcome_of(run, facts)
+    write_report(run, outcome)
+    assert json.loads((tmp_path / "report.json").read_text()) == outcome.report
+    assert (tmp_path / "report.html").read_text().rstrip().endswith("</html>")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "keep", "epoch"),
-    [(-50, False, 0), (0, False, 0), (63.9, False, 0), (64, False, 1), (999, False, 5), (999, True, 30)],
-)
-def test_an_interrupted_run_counts_its_whole_epochs(seconds: float, keep: bool, epoch: int) -> None:
-    assert _whole_epochs(replace(make_run(keep=keep)), GENESIS + seconds) == epoch
+def test_a_person_reads_it_all(run: Run, facts: Facts) -> None:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    print_summary(console, run, outcome_of(run, facts))
+    text = console.export_text()
+    for line in (
+        "  operators              4 (up to 1 may fail)",
+        "  validators             64 of 64 on operators",
+        "  beacon                 2 embedded",
+        "  killed                 operators 3 in epoch 2",
+        "  beacon nodes stopped   nodes 2 in epoch 1",
+        "  lying beacon node      stale-head, operator 2's",
+        "  exits                  1@1 (validators@epoch)",
+        "  attestations           8 of 8 included, rate 1.0",
+        "  blocks                 7 of 8 included, rate 0.875",
+        "  aggregates             7 of 8 delivered, rate 0.875",
+        "  sync participation     0: 100.0%, 1: 96.4%",
+        "  signature              p50 10.0  p99 10.0  max 10.0 ms",
+        "  block: submit          p50 100.0  p99 100.0  max 100.0 ms",
+        "  blocks of the chain    7 of 8 slots have one",
+        "  FAIL proposed blocks on the chain: 7 of 8, at most 5% missed wanted",
+        "  ok   exits on the chain: in slots 12",
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_run_without_anything_has_a_report_too(run: Run) -> None:
+    nothing = make_facts({}, journals={1: [], 2: [], 3: [], 4: []})
+    outcome = outcome_of(run, nothing)
+    assert not outcome.ok
+    console = Console(width=200, file=io.StringIO(), record=True)
+    print_summary(console, run, outcome)
+    assert "none measured" in console.export_text()

@@ -1,4 +1,3 @@
-import json
 from itertools import combinations
 
 import pytest
@@ -6,13 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssv_pool.devnet.inclusion import CanonicalBlock, IncludedAttestation
+from ssv_pool.devnet.record import Received
 from ssv_pool.devnet.slashcheck import (
+    BlockOffence,
     Offence,
     OffenceKind,
+    SignedBlock,
     SignedVote,
+    blocks_received,
+    canonical_proposals,
+    find_double_proposals,
     find_offences,
     votes_of_blocks,
-    votes_of_record,
+    votes_received,
 )
 from ssv_pool.protocol.types import AttestationData, Checkpoint
 
@@ -65,21 +70,41 @@ def test_finds_something_exactly_where_the_specification_does(seen):
     assert all(slashable(offence.first, offence.second) for offence in offences)
 
 
-def test_votes_of_a_record_file(tmp_path):
-    path = tmp_path / "votes.jsonl"
-    entry = {"validator_index": 3, "slot": 9, "source_epoch": 0, "target_epoch": 1, "data_root": "0x01"}
-    double = entry | {"data_root": "0x02", "received": 1.5, "verdict": "ignored: already seen"}
-    path.write_text("".join(json.dumps(line) + "\n" for line in (entry, double)))
-    found = list(votes_of_record(path))
-    assert found == [
-        SignedVote(3, 0, 1, "0x01", "line 1 of votes.jsonl"),
-        SignedVote(3, 0, 1, "0x02", "line 2 of votes.jsonl"),
+def received(kind, index=3, slot=9, root="0x01", verdict="accepted"):
+    return Received(kind, index, slot, 1.5, verdict, "line 1 of r.jsonl", root, 0, 1)
+
+
+def test_what_a_beacon_node_received_counts_whatever_it_said_of_it():
+    items = [
+        received("attestation"),
+        received("attestation", root="0x02", verdict="rejected: no"),
+        received("block", root="0x03"),
+        received("block", root="0x04", verdict="ignored: seen"),
+        received("aggregate"),
     ]
-    assert find_offences(found) == [Offence(OffenceKind.DOUBLE, *found)]
-    with path.open("a") as file:
-        file.write('{"slot": 1}\n')
-    with pytest.raises(ValueError, match="line 3: not an attestation record"):
-        list(votes_of_record(path))
+    votes = list(votes_received(items))
+    assert votes == [SignedVote(3, 0, 1, root, "line 1 of r.jsonl") for root in ("0x01", "0x02")]
+    assert find_offences(votes) == [Offence(OffenceKind.DOUBLE, *votes)]
+    blocks = list(blocks_received(items))
+    assert blocks == [SignedBlock(3, 9, root, "line 1 of r.jsonl") for root in ("0x03", "0x04")]
+    assert find_double_proposals(blocks) == [BlockOffence(*blocks)]
+
+
+def test_double_proposals():
+    first, again = SignedBlock(1, 5, "0x01", "a"), SignedBlock(1, 5, "0x01", "b")
+    other_slot, other_proposer = SignedBlock(1, 6, "0x02", "c"), SignedBlock(2, 5, "0x03", "d")
+    assert find_double_proposals([first, again, other_slot, other_proposer]) == []
+    second, third = SignedBlock(1, 5, "0x04", "e"), SignedBlock(1, 5, "0x05", "f")
+    found = find_double_proposals([first, other_slot, second, again, third])
+    assert found == [BlockOffence(first, second), BlockOffence(first, third)]
+    assert str(found[0]) == "validator 1: double proposal: slot 5: 0x01 (a) and 0x04 (e)"
+
+
+def test_canonical_blocks_are_named_by_the_blocks_after_them():
+    blocks = [
+        CanonicalBlock(slot, bytes([parent]) * 32, (), proposer) for slot, parent, proposer in ((3, 1, 7), (5, 3, 8))
+    ]
+    assert list(canonical_proposals(blocks)) == [SignedBlock(7, 3, "0x" + "03" * 32, "block of slot 3")]
 
 
 def test_votes_of_blocks():

@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssv_pool.protocol.types.primitives import Slot
-from ssv_pool.report.figures import Distribution, decided_rounds, latencies, percentile, reasons
+from ssv_pool.report.figures import (
+    PHASES,
+    ROLES,
+    Distribution,
+    decided_rounds,
+    distributions,
+    latencies,
+    of_kind,
+    percentile,
+    reasons,
+)
 from ssv_pool.store.journal import JournalEntry
 
 
@@ -45,3 +55,31 @@ def test_a_duty_counts_once_with_the_round_most_operators_name() -> None:
 
 def test_reasons_are_counted_where_a_duty_did_not_complete() -> None:
     assert reasons([entry("a", reason="none"), entry("b", reason="no_proposal"), entry("c")]) == {"no_proposal": 1}
+
+
+def test_the_phases_of_a_proposal() -> None:
+    steps = {"begun": 1.0, "pre_consensus": 1.2, "asked": 1.2, "received": 1.5, "consensus_started": 1.5}
+    later = {"decided": 1.6, "reconstructed": 1.7, "submitted": 1.8, "accepted": 2.0}
+    found = distributions([entry("a", **steps, **later), entry("b", **steps)], PHASES)
+    assert {name: figures and figures["max"] for name, figures in found.items()} == {
+        "randao": 200.0,
+        "block_fetch": 300.0,
+        "consensus": 100.0,
+        "post_consensus": 100.0,
+        "submit": 200.0,
+    }
+    assert [figures and figures["n"] for figures in found.values()] == [2, 2, 1, 1, 1]
+    assert distributions([], PHASES) == dict.fromkeys(PHASES)
+
+
+def test_a_story_is_told_for_every_kind_of_duty_that_its_runner_does() -> None:
+    entries = [JournalEntry(str(role), role, Slot(9)) for role in range(7)]
+    found = {kind: [item.role for item in of_kind(entries, kind)] for kind in ROLES}
+    assert found == {
+        "attester": [0],
+        "proposer": [2],
+        "sync_committee": [0],
+        "aggregator": [1, 6],
+        "contribution": [3, 6],
+        "exit": [5],
+    }

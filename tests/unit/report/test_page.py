@@ -9,11 +9,18 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ssv_pool.report import plots
-from ssv_pool.report.page import Plotted, render
+from ssv_pool.report.page import PHASE_MEANINGS, Plotted, render
 
 EMPTY = Plotted(slots=[], included=[], missed=[], down=[], delays={"start delay": [], "duty": []})
 
 VOID = {"meta"}
+
+
+FIGURES = {"p50": 1.0, "p99": 2.0, "max": 1234.5, "n": 9}
+
+
+def duty(**changes: object) -> dict[str, Any]:
+    return {"delay_ms": FIGURES, "rounds": {"1": 10, "2": 3, "4": 1}, "reasons": {"no_proposal": 3}, **changes}
 
 
 def report(**changes: object) -> dict[str, Any]:
@@ -22,35 +29,52 @@ def report(**changes: object) -> dict[str, Any]:
             "operators": 4,
             "validators": 8,
             "chain_validators": 64,
+            "clusters": [[1, 2, 3, 4]],
             "epochs": 2,
             "slots_per_epoch": 8,
             "slot_seconds": 4,
             "kill": ["1@1"],
+            "boole_epoch": None,
+            "beacon": "embedded",
+            "beacon_nodes": 1,
+            "stop_beacon": [],
+            "attack": None,
+            "exit": [],
             "seed": 0,
         },
+        "attacked_operator": None,
         "duties": {
-            "attester": {"assigned": 16, "included": 12, "rate": 0.75, "correct_head": 0.5, "effectiveness": 0.625}
+            "attester": duty(assigned=16, included=12, rate=0.75, correct_head=0.5, effectiveness=0.625),
+            "proposer": duty(assigned=4, included=3, rate=0.75, phases_ms=dict.fromkeys(PHASE_MEANINGS, FIGURES)),
+            "sync_committee": duty(assigned=64, included=63, rate=0.9844),
+            "aggregator": duty(assigned=16, delivered=16, rate=1.0, reasons={}),
+            "contribution": duty(assigned=0, delivered=0, rate=1.0, delay_ms=None, rounds={}, reasons={}),
+            "exit": duty(assigned=0, included=0, rate=1.0, delay_ms=None, rounds={}, reasons={}),
         },
         "latency_ms": {
-            "start_delay": {"p50": 1.0, "p99": 2.0, "max": 1234.5, "n": 9},
+            "start_delay": FIGURES,
             "commit_delay": None,
             "signature": None,
             "duty": None,
         },
         "rounds": {"1": 10, "3": 1},
         "slashable": 0,
-        "chain": {"head_slot": 30, "justified_epoch": 2, "finalized_epoch": 1},
+        "chain": {"head_slot": 30, "justified_epoch": 2, "finalized_epoch": 1, "slots": 16, "blocks": 15},
         "operators": [
-            {"id": 1, "cpu_seconds": 3.21, "rss_mb": 99.6, "restarts": 1, "deaths": 0, "missed_start": 2},
+            {"id": 1, "cpu_seconds": 3.21, "rss_mb": 99.6, "restarts": 1, "deaths": 0, "missed_start": 2, "failed": 9},
         ],
-        "epochs": [{"epoch": 1, "assigned": 8, "included": 4, "expected": "all", "down": [1, 3]}],
-        "reasons": {"no_proposal": 3},
+        "epochs": [epoch_row()],
         "offences": [],
         "checks": [{"name": "nothing slashable", "ok": True, "detail": "0 found"}],
         "seconds": 61.4,
         "ok": True,
     }
     return {**values, **changes}
+
+
+def epoch_row(**changes: object) -> dict[str, Any]:
+    values = {"assigned": 8, "included": 4, "proposals": 8, "blocks": 7, "sync_participation": 0.875}
+    return {"epoch": 1, **values, "expected": "all", "down": [1, 3], **changes}
 
 
 class Outline(HTMLParser):
@@ -83,20 +107,57 @@ def read(page: str) -> Outline:
     return outline
 
 
+PLOTTED = Plotted(
+    [8, 9],
+    [3, 0],
+    [0, 1],
+    [(8, 16, "1 down")],
+    {"start delay": [(8, 1.5)], "duty": [(9, 250.0)]},
+    duties={"attester": [(8, 200.0)], "proposer": [(9, 300.0)]},
+    phases={"randao": [(9, 30.0)], "consensus": [(9, 50.0)]},
+    sync={8: (30, 2), 9: (32, 0)},
+    blocks={8: (1, 0), 9: (0, 1)},
+)
+
+
 def test_the_page_says_what_the_report_says() -> None:
-    plotted = Plotted([8, 9], [3, 0], [0, 1], [(8, 16, "1 down")], {"start delay": [(8, 1.5)], "duty": [(9, 250.0)]})
-    found = read(render(report(), plotted))
+    found = read(render(report(), PLOTTED))
     for words in (
         (
-            "4 operators, 8 of the chain's 64 validators, 2 epochs of 8 slots of 4 s, killed 1@1 (operators@epoch); "
-            "61 s in all"
+            "4 operators, 8 of the chain's 64 validators, 2 epochs of 8 slots of 4 s, embedded beacon node, "
+            "killed 1@1 (operators@epoch); 61 s in all"
         ),
-        *("75.0%", "12/16", "0.625", "50.0%", "1,234.5 ms", "3.2 s", "100 MB", "1, 3", "no proposal"),
-        *("holds", "good", "1 down", "missed"),
+        *("75.0%", "15/16", "0.625", "50.0%", "1,234.5 ms", "3.2 s", "100 MB", "1, 3", "no proposal"),
+        *("4 of 8", "7 of 8", "87.5%", "98.4%", "75.00%", "sync committee", "delivered", "block fetch"),
+        *("holds", "good", "1 down", "missed", "no block", "block proposed", "missing"),
     ):
         assert words in found.words
-    assert found.tags.count("svg") == 4
+    assert found.tags.count("svg") == 6
     assert "script" not in found.tags
+    assert "contribution" not in found.words, "nobody had that duty"
+
+
+def test_all_that_was_done_to_the_run_is_said() -> None:
+    changes = {
+        "clusters": [[1, 2, 3, 4], [4, 5, 6, 7]],
+        "boole_epoch": 3,
+        "beacon_nodes": 2,
+        "stop_beacon": ["1@2"],
+        "attack": "stale-head",
+        "exit": ["1@1"],
+        "kill": [],
+    }
+    page = render(report(config=report()["config"] | changes, attacked_operator=3), PLOTTED)
+    for words in (
+        "committees 1,2,3,4; 4,5,6,7",
+        "2 embedded beacon nodes",
+        "Boole from epoch 3",
+        "beacon nodes stopped 1@2 (nodes@epoch)",
+        "operator 3&#x27;s beacon node lies (stale-head)",
+        "exits 1@1 (validators@epoch)",
+    ):
+        assert words in page
+    assert "killed" not in page
 
 
 def test_a_failed_check_stands_out() -> None:
@@ -110,9 +171,9 @@ def test_nothing_in_the_data_is_taken_for_markup() -> None:
     evil = "<script>alert('x')</script>&amp;\"'"
     hostile = report(
         checks=[{"name": evil, "ok": False, "detail": evil}],
-        reasons={evil: 1},
+        duties={**report()["duties"], "exit": duty(assigned=1, included=0, rate=0.0, reasons={evil: 1})},
         offences=[evil],
-        epochs=[{"epoch": 1, "assigned": 8, "included": 4, "expected": evil, "down": []}],
+        epochs=[epoch_row(expected=evil)],
         config={**report()["config"], "kill": [evil]},
         ok=False,
     )
@@ -122,18 +183,19 @@ def test_nothing_in_the_data_is_taken_for_markup() -> None:
 
 
 def test_a_run_without_anything_is_drawn_too() -> None:
-    attester = {"assigned": 0, "included": 0, "rate": 1.0, "correct_head": 1.0, "effectiveness": 1.0}
+    empty = duty(assigned=0, included=0, rate=1.0, delay_ms=None, rounds={}, reasons={})
+    attester = empty | {"correct_head": 1.0, "effectiveness": 1.0}
+    proposer = empty | {"phases_ms": dict.fromkeys(PHASE_MEANINGS)}
     nothing = report(
-        duties={"attester": attester},
+        duties={**dict.fromkeys(report()["duties"], empty), "attester": attester, "proposer": proposer},
         latency_ms=dict.fromkeys(report()["latency_ms"]),
         rounds={},
         operators=[],
         epochs=[],
-        reasons={},
         checks=[],
     )
     found = read(render(nothing, EMPTY))
-    assert found.tags.count("svg") == 4
+    assert found.tags.count("svg") == 5
     assert "Why duties did not complete, as the operators saw it" not in found.words
 
 
@@ -149,6 +211,10 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
         plots.inclusion([], [], [], [], 8),
         plots.inclusion([8], [0], [0], [(8, 16, "1 down")], 8),
         plots.inclusion(list(range(8, 800)), [1] * 792, [0] * 792, [], 8),
+        plots.blocks_and_sync({}, {}, [], 8),
+        plots.blocks_and_sync({8: (0, 1)}, {}, [(8, 16, "1 down")], 8),
+        plots.blocks_and_sync({8: (1, 0)}, {8: (0, 0), 9: (32, 0)}, [], 8),
+        plots.delay_distributions({name: [1.0] for name in "abcdefgh"}, wide=True),
         plots.delays_by_slot({}, 8),
         plots.delays_by_slot({"a": [(8, -5.0)], "b": [], "c": [(8, 0.0)]}, 8),
         plots.delay_distributions({}),
