@@ -4,8 +4,7 @@ import enum
 import heapq
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -34,14 +33,13 @@ class Priority(enum.IntEnum):
 T = TypeVar("T")
 
 
-@dataclass(order=True, slots=True)
-class Entry(Generic[T]):
-    """One event in a queue."""
+class Entry(NamedTuple, Generic[T]):
+    """One event in a queue; a plain tuple, whose order costs little: no two have one number."""
 
-    priority: Priority
+    priority: int
     number: int
     """Order of arrival."""
-    event: T = field(compare=False)
+    event: T
 
 
 class CommitteeQueue(Generic[T]):
@@ -55,7 +53,7 @@ class CommitteeQueue(Generic[T]):
 
     def put(self, event: T, priority: Priority) -> None:
         """Add an event of this process; it is never dropped."""
-        heapq.heappush(self._heap, Entry(priority, next(self._numbers), event))
+        heapq.heappush(self._heap, Entry(int(priority), next(self._numbers), event))
         self._waiting.set()
 
     def offer(self, event: T, priority: Priority) -> bool:
