@@ -53,7 +53,9 @@ class BeaconSettings(_Section):
     nodes: Urls = ("http://127.0.0.1:5052",)
     """Base URLs, best first."""
     timeout_seconds: float = Field(default=4.0, gt=0)
-    """Time limit of one request."""
+    """Time limit of one request, all nodes together."""
+    hedge_seconds: float = Field(default=0.5, gt=0)
+    """So long one node's answer is waited for before the next node is asked too; four times as long for a block."""
 
     @field_validator("nodes")
     @classmethod
@@ -231,6 +233,7 @@ ENVIRONMENT: dict[str, str] = {
     "PASSWORD_FILE": "operator.password_file",
     "BEACON_NODE_ADDR": "beacon.nodes",
     "BEACON_TIMEOUT_SECONDS": "beacon.timeout_seconds",
+    "BEACON_HEDGE_SECONDS": "beacon.hedge_seconds",
     "ETH_1_ADDR": "execution.nodes",
     "EXECUTION_TIMEOUT_SECONDS": "execution.timeout_seconds",
     "REGISTRY_CONTRACT": "registry.contract",
