@@ -12,6 +12,8 @@ from ssv_pool.protocol.events import (
     AskBeacon,
     AskKind,
     BeaconReply,
+    Outcome,
+    Reason,
     SubmitAggregates,
     SubmitContributions,
 )
@@ -193,6 +195,8 @@ class AggregatorCommitteeRunner(Runner):
         own = {(duty.type, duty.validator_index) for duty in self._own_duties()}
         signing = [item for item in self._decided_items(value) if (item.role, item.index) in own]
         if not signing:
+            if not self._left_out(self._decode(value)):
+                self.end(Outcome.COMPLETED, Reason.NONE, "no aggregator of the decided value is this duty's")
             return
         keys = [self.shares[item.index].share_pubkey for item in signing]
         signatures = self.services.signer.sign_roots(keys, [item.root for item in signing])
@@ -253,7 +257,7 @@ class AggregatorCommitteeRunner(Runner):
         return self.services.chain.aggregate_due(slot) + self.services.timings.elapsed_after(round_)
 
     def expected_signatures(self) -> int:
-        """One for each decided aggregator and contributor of the own validators; before, one for each duty."""
+        """One for each decided or chosen aggregator and contributor here; before the decision one for each duty."""
         state = self.state
         if state is None:
             return 0
@@ -261,7 +265,8 @@ class AggregatorCommitteeRunner(Runner):
             duty = state.duty
             return len(duty.validator_duties) if isinstance(duty, AggregatorCommitteeDuty) else 0
         data = self._decode(state.decided_value)
-        return sum(1 for item in (*data.aggregators, *data.contributors) if item.validator_index in self.shares)
+        own = sum(1 for item in (*data.aggregators, *data.contributors) if item.validator_index in self.shares)
+        return own + self._left_out(data)
 
     def completed_signatures(self) -> int:
         """Those handed over."""
@@ -419,9 +424,21 @@ class AggregatorCommitteeRunner(Runner):
         ]
         return items
 
+    def _left_out(self, data: AggregatorCommitteeConsensusData) -> int:
+        """How many validators were chosen, as far as is known here, and are not in the decided value."""
+        decided = {(BeaconRole.AGGREGATOR, item.validator_index) for item in data.aggregators}
+        decided |= {(BeaconRole.SYNC_COMMITTEE_CONTRIBUTION, item.validator_index) for item in data.contributors}
+        chosen = {(proof.role, proof.index) for proof, _ in self._selected if proof.index in self.shares}
+        return len(chosen - decided)
+
     def _finish_if_complete(self, items: Sequence[_Decided]) -> None:
-        for duty in self._own_duties():
-            wanted = [item for item in items if (item.role, item.index) == (duty.type, duty.validator_index)]
-            if not wanted or any((item.role, item.index, item.root) not in self._submitted for item in wanted):
-                return
-        self.finish()
+        duties = {(duty.type, duty.validator_index) for duty in self._own_duties()}
+        wanted = [item for item in items if (item.role, item.index) in duties]
+        if any((item.role, item.index, item.root) not in self._submitted for item in wanted):
+            return
+        if duties == {(item.role, item.index) for item in wanted}:
+            self.finish()
+        elif not self._left_out(self._decode(self._running_state().decided_value)):
+            # By the specification a validator that was not chosen leaves the runner unfinished for ever; the duty is
+            # done all the same.
+            self.end(Outcome.COMPLETED, Reason.NONE, "")

@@ -191,11 +191,14 @@ def test_nobody_chosen_ends_the_duty() -> None:
     assert [operator.asked for operator in network.operators] == [[]] * 4
 
 
-def test_a_validator_that_is_not_chosen_keeps_the_duty_open_until_its_deadline() -> None:
-    network = run(aggregator(1, 2), aggregator(2, 3), selection=OddProofs({2}))
+def test_a_validator_that_is_not_chosen_does_not_keep_the_duty_open() -> None:
+    network = ExecutorNetwork(make(OddProofs({2})), beacon)
+    network.start(start(aggregator(1, 2), aggregator(2, 3)))
+    network.run(until=CHAIN.start_of(SLOT + 1))
     for operator in network.operators:
         assert submitted(operator) == ([(1, 2)], [])
-    assert outcomes(network) == {(Outcome.FAILED, Reason.NO_SIGNATURE_QUORUM, 1, 1)}
+        assert not operator.executor.runners
+    assert outcomes(network) == {(Outcome.COMPLETED, Reason.NONE, 1, 1)}
 
 
 def test_what_a_beacon_node_does_not_give_is_left_out() -> None:
@@ -208,6 +211,7 @@ def test_what_a_beacon_node_does_not_give_is_left_out() -> None:
     for operator in network.operators:
         assert submitted(operator) == ([(1, 2)], [])
         assert "plain" in {rejected.rule for rejected in operator.rejected}
+    assert outcomes(network) == {(Outcome.FAILED, Reason.NO_SIGNATURE_QUORUM, 1, 2)}
 
 
 def test_without_any_answer_the_record_names_the_beacon_node() -> None:
@@ -377,7 +381,12 @@ def test_when_everyone_was_heard_and_nothing_has_a_quorum_the_duty_is_over() -> 
 
 
 def test_what_was_submitted_is_not_submitted_again() -> None:
-    network = ExecutorNetwork(make(OddProofs({2})), beacon)
+    def partly(operator: Operator, request: AskBeacon) -> BeaconReply:
+        if dict(request.arguments)["committee_index"] == "3":
+            return BeaconReply(request.request_id, error="404 no aggregate")
+        return beacon(operator, request)
+
+    network = ExecutorNetwork(make(), partly)
     network.start(start(aggregator(1, 2), aggregator(2, 3)))
     network.run(until=CHAIN.start_of(SLOT + 1))
     operator = network.operators[0]
