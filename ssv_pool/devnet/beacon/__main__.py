@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +15,9 @@ import structlog
 from aiohttp import web
 
 from ssv_pool.devnet.beacon.api import application
+from ssv_pool.devnet.beacon.attacks import Attacker, AttackMode, AttackOptions, parse_mode
+from ssv_pool.devnet.beacon.follow import PATH as PEER_PATH
+from ssv_pool.devnet.beacon.follow import Following
 from ssv_pool.devnet.beacon.node import BeaconNode, NodeOptions
 from ssv_pool.devnet.beacon.simulated import DutyKind
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
@@ -58,6 +62,9 @@ def parse_duties(text: str) -> frozenset[DutyKind]:
 @click.option(
     "--record", type=click.Path(path_type=Path), help="Append every validly signed object from outside to this file."
 )
+@click.option("--peer", "peers", multiple=True, metavar="URL", help="Follow this beacon node and be followed by it.")
+@click.option("--attack", help=f"Be wrong on purpose: {', '.join(mode.value for mode in AttackMode)}.")
+@click.option("--attack-epoch", default=0, show_default=True, help="The attack begins with this epoch.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Log there instead of standard error.")
 def main(
     host: str,
@@ -71,6 +78,9 @@ def main(
     builder: bool,
     blobs: int,
     record: Path | None,
+    peers: tuple[str, ...],
+    attack: str | None,
+    attack_epoch: int,
     log_file: Path | None,
 ) -> None:
     """Run a beacon node for development until SIGTERM or SIGINT.
@@ -89,14 +99,17 @@ def main(
             blobs=blobs,
             record=record,
         )
-        asyncio.run(serve(options, host, port))
+        planned = AttackOptions(parse_mode(attack), attack_epoch) if attack is not None else None
+        asyncio.run(serve(options, host, port, [peer.rstrip("/") for peer in peers], planned))
     except SsvPoolError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
 
 
-async def serve(options: NodeOptions, host: str, port: int) -> None:
-    """Run a node until SIGTERM or SIGINT.
+async def serve(
+    options: NodeOptions, host: str, port: int, peers: Sequence[str] = (), attack: AttackOptions | None = None
+) -> None:
+    """Run a node until SIGTERM or SIGINT, with connections to its ``peers`` and as wrong as ``attack`` wants it.
 
     Raises:
         ConfigError: options that no chain can have.
@@ -109,7 +122,11 @@ async def serve(options: NodeOptions, host: str, port: int) -> None:
         node = BeaconNode(options)
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
-    runner = web.AppRunner(application(node), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    following, attacker = Following(node, peers), Attacker(node, attack)
+    app = application(node)
+    app.middlewares.insert(0, attacker.middleware)
+    app.add_routes([*attacker.routes(), web.get(PEER_PATH, following.serve)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         try:
@@ -117,9 +134,10 @@ async def serve(options: NodeOptions, host: str, port: int) -> None:
         except OSError as error:
             raise UnavailableError(f"port {port} on {host}: cannot listen ({_reason(error)})") from error
         print(json.dumps({"port": runner.addresses[0][1], "genesis_time": options.genesis_time}), flush=True)  # noqa: T201
-        await _run_until(node, stop)
+        await _run_until(stop, node.run(), following.run())
     finally:
         node.close()
+        await following.close()
         await runner.cleanup()
 
 
@@ -128,14 +146,16 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-async def _run_until(node: BeaconNode, stop: asyncio.Event) -> None:
-    work = asyncio.create_task(node.run())
+async def _run_until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
+    """Do all of ``work`` until ``stop``; the first failure ends it too."""
+    tasks = {asyncio.create_task(part) for part in work}
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if work.done():
-        work.result()
-    work.cancel()
+    for task in tasks:
+        if task.done():
+            task.result()
+        task.cancel()
 
 
 def _configure_log(path: Path | None) -> None:

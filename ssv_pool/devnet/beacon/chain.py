@@ -4,7 +4,7 @@ Everything that changes the store goes through here: time, blocks, votes. Votes 
 (``gossip``); blocks are checked here, first by the gossip rules and then by the state transition.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssv_pool.devnet.beacon.clock import SlotClock
@@ -38,6 +38,8 @@ class Chain:
         self.seen: Any = _empty_seen(spec)
         self.history = History(_entry(spec.SignedBeaconBlock(message=block)), history_slots)
         self._head: Any = None
+        self.view: Callable[[Any], Any] = lambda root: root
+        """The block that the node calls its head when fork choice says ``root``; an attack may choose another."""
         self._pending_votes: list[tuple[Any, Sequence[int]]] = []
         self._states: BoundedMemo[tuple[bytes, int], Any] = BoundedMemo(16)
         self._attestation_data: BoundedMemo[tuple[bytes, int], Any] = BoundedMemo(64)
@@ -89,7 +91,7 @@ class Chain:
         if self._head is None:
             # The fork choice reads the justified checkpoint's state and expects it to be there.
             self.spec.store_target_checkpoint_state(self.store, self.store.justified_checkpoint)
-            self._head = self.spec.get_head(self.store).root
+            self._head = self.view(self.spec.get_head(self.store).root)
             if bytes(self._head) != self.history.head.root:
                 self._move_head(bytes(self._head))
         return self._head

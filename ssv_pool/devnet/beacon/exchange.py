@@ -196,10 +196,12 @@ class Exchange:
             state = chain.current_state()
             if len(committees) != 1 or committees[0] >= spec.get_committee_count_per_slot(state, data.target.epoch):
                 raise spec.GossipReject("expected one committee of the slot")
-            if data.source != justified_of_target(chain, data):
-                raise spec.GossipReject("source is not the justified checkpoint of the target")
+            if data.beacon_block_root not in chain.store.blocks:
+                raise spec.GossipIgnore("block is older than what fork choice keeps")
             if spec.get_checkpoint_block(chain.store, data.beacon_block_root, data.target.epoch) != data.target.root:
                 raise spec.GossipReject("target is not an ancestor of the block")
+            if data.source != justified_of_target(chain, data):
+                raise spec.GossipReject("source is not the justified checkpoint of the target")
 
         verdict = self._node.intake.judge(check)
         if verdict.failed:

@@ -1,6 +1,6 @@
 """The gate through which attestations come in: signatures, the specification's gossip rules, the FFG source."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssv_pool.devnet.beacon.chain import Chain
@@ -19,6 +19,8 @@ class AttestationGate:
         self._spec = intake.spec
         self._pool = pool
         self._votes: dict[tuple[int, int], bytes] = {}
+        self.own_vote_listeners: list[Callable[[Any], None]] = []
+        """Called with each joined vote of validators that this node runs, an Attestation with one committee bit."""
 
     def submit(self, attestations: Sequence[Any]) -> list[Verdict]:
         """Check SingleAttestations and take in the good ones; one verdict each, in order."""
@@ -51,6 +53,15 @@ class AttestationGate:
             self._chain.seen.attestation_validator_epochs.add((spec.ValidatorIndex(voter), data.target.epoch))
         self._pool.add(data, committee_index, members, places, signature)
         self._chain.add_vote(data, voters)
+        if self.own_vote_listeners:
+            vote = spec.Attestation(
+                aggregation_bits=[place in places for place in range(len(members))],
+                data=data,
+                signature=signature,
+                committee_bits=[index == committee_index for index in range(spec.MAX_COMMITTEES_PER_SLOT)],
+            )
+            for listener in self.own_vote_listeners:
+                listener(vote)
 
     def is_live(self, validator_index: int, epoch: int) -> bool:
         """Whether an attestation of the validator for ``epoch`` was taken in."""

@@ -89,6 +89,10 @@ class BeaconNode:
         self.payloads = PayloadMaker(self.spec, options.blobs)
         self.relay = Relay(self.intake, self.payloads, options.builder)
         self.desk = ProposalDesk(self.intake, self.builder, self.relay, self.payloads)
+        self.distance: Callable[[], int] = lambda: 0
+        """Slots that this node is behind the nodes it follows."""
+        self.prepare_listeners: list[Callable[[int], None]] = []
+        """Called late in each slot with the coming one, when its state is ready."""
         self._log = structlog.get_logger("beacon")
 
     async def run(self) -> None:
@@ -98,10 +102,10 @@ class BeaconNode:
         attestation_due = int(self.spec.get_attestation_due_ms())
         while True:
             await self.clock.sleep_until(self.clock.instant(slot))
-            if slot > 0:
+            if slot > 0 and not self.distance():
                 self._guarded(self.propose, slot)
             await self.clock.sleep_until(self.clock.instant(slot, attestation_due))
-            for committee in range(self._guarded(self._committees_at, slot) or 0):
+            for committee in range(0 if self.distance() else self._guarded(self._committees_at, slot) or 0):
                 self._guarded(self.simulated.attest, slot, committee)
                 await self.clock.sleep_until(self.clock.now() + 0.001)  # requests come first
             self._log_slot(slot)
@@ -133,6 +137,8 @@ class BeaconNode:
         self.intake.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
         self.sync_gate.prune(slot - KEPT_SLOTS)
         self.exits.prune()
+        for listener in self.prepare_listeners:
+            listener(slot)
 
     def close(self) -> None:
         """End subscriptions and close the record."""

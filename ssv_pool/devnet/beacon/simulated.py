@@ -1,7 +1,7 @@
 """The validators that the node runs itself, with the interop keys."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ssv_pool.devnet.beacon.chain import Chain
@@ -47,16 +47,18 @@ class SimulatedValidators:
         root = spec.compute_signing_root(block, domain)
         return spec.SignedBeaconBlock(message=block, signature=self._sign(state, [int(block.proposer_index)], root))
 
-    def sync_vote(self, state: Any) -> tuple[frozenset[int], bytes]:
+    def sync_vote(self, state: Any, among: Collection[int] | None = None) -> tuple[frozenset[int], bytes]:
         """What the members run here sign for a block on ``state`` (already at the block's slot): places, signature.
 
-        The signature is empty if there are none.
+        The signature is empty if there are none. With ``among``, only the members in these places sign.
         """
         spec = self._spec
         columns = self._chain.fast.columns.of(state)
         members = [columns.index_of(bytes(key)) for key in state.current_sync_committee.pubkeys]
         signers = {
-            place: index for place, index in enumerate(members) if index is not None and self.runs(index, DutyKind.SYNC)
+            place: index
+            for place, index in enumerate(members)
+            if index is not None and self.runs(index, DutyKind.SYNC) and (among is None or place in among)
         }
         if not signers:
             return frozenset(), b""

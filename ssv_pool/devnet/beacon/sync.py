@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssv_pool.devnet.beacon.codec import to_json
-from ssv_pool.devnet.beacon.intake import COVERED, DUPLICATE, Intake, Verdict, hex_root
+from ssv_pool.devnet.beacon.intake import ACCEPTED, COVERED, DUPLICATE, Intake, Verdict, hex_root
 from ssv_pool.devnet.beacon.memo import BoundedMemo
 from ssv_pool.devnet.beacon.pool import disjoint
 from ssv_pool.devnet.beacon.record import ObjectKind
@@ -215,6 +215,27 @@ class SyncGate:
         same = int(state.slot) // period == (int(state.slot) + 1) // period
         committee = state.current_sync_committee if same else state.next_sync_committee
         return bytes(committee.hash_tree_root())
+
+    # ---- joined votes of members that a node runs itself
+
+    def accept_joined(self, contribution: Any) -> Verdict:
+        """Take in the joined signatures of members that another node runs, a SyncCommitteeContribution of nobody."""
+        spec, chain = self._spec, self._chain
+        chain.tick()
+        slot, subcommittee = int(contribution.slot), int(contribution.subcommittee_index)
+        if slot not in (chain.clock.slot() - 1, chain.clock.slot()):
+            return Verdict("ignored: not of the current or the previous slot")
+        if subcommittee >= int(spec.SYNC_COMMITTEE_SUBNET_COUNT):
+            return Verdict("rejected: subcommittee out of range")
+        state = chain.current_state()
+        places = [place for place, bit in enumerate(contribution.aggregation_bits) if bit]
+        members = self._members(state, subcommittee)
+        root, signature = bytes(contribution.beacon_block_root), bytes(contribution.signature)
+        message = self._message_root(slot // int(spec.SLOTS_PER_EPOCH), root)
+        if not places or not spec.bls.FastAggregateVerify([members[place] for place in places], message, signature):
+            return Verdict("rejected: invalid joined signature")
+        self._pool.add(slot, root, self._committee(state), subcommittee, places, signature)
+        return Verdict(ACCEPTED)
 
     # ---- contributions
 

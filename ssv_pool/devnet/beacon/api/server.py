@@ -14,17 +14,18 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
         return answer({"version": f"ssv-pool-devnet/{PACKAGE_VERSION}"})
 
     async def health(_request: web.Request) -> web.Response:
-        return web.Response()
+        return web.Response(status=206 if node.distance() else 200)
 
     async def syncing(_request: web.Request) -> web.Response:
         node.chain.tick()
         node.chain.head()
-        # There are no peers to sync from: what this node has is the chain, also when blocks are missing.
+        # What the nodes it follows have is the chain, also when blocks are missing; alone it is the chain itself.
+        distance = node.distance()
         return answer(
             {
                 "head_slot": str(node.chain.history.head.slot),
-                "sync_distance": "0",
-                "is_syncing": False,
+                "sync_distance": str(distance),
+                "is_syncing": distance > 0,
                 "is_optimistic": False,
                 "el_offline": False,
             }
