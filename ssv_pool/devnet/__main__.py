@@ -56,7 +56,8 @@ from ssv_pool.errors import SsvPoolError
 @click.option(
     "--attack",
     metavar="MODE[@EPOCH]",
-    help="One operator has a beacon node of its own that lies from that epoch on.",
+    help="One operator has a beacon node of its own that is wrong from that epoch on: stale-head, wrong-justified, "
+    "wrong-target, slow, errors or dropped-streams.",
 )
 @click.option(
     "--kill",

@@ -26,8 +26,8 @@ FINALITY_LAG = 3
 EXIT_SLOTS = 24
 """Slots within which an exit that was asked for is in a block: the registry is followed at a distance."""
 
-REFUSALS = frozenset({"proposal_refused", "own_value_refused", "decided_value_refused", "no_beacon_data"})
-"""Reasons by which a journal names a beacon node that lies or is silent."""
+HARMLESS = frozenset({"stale-head", "dropped-streams"})
+"""Attacks that need not fail any duty: the committee decides between views of the head, and polls without a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,16 @@ def _finality(run: Run, facts: Facts) -> Check:
 
 def _attack(run: Run, facts: Facts) -> Iterator[Check]:
     """A lying beacon node must not get a wrong vote signed, and a journal must name what it did."""
-    if run.attacked is None or run.config.attack is None:
+    attack = run.config.attack
+    if run.attacked is None or attack is None:
         return
+    detail = "; ".join(facts.wrong_votes[:3]) or "none"
+    yield Check("no vote of a view that nobody has", not facts.wrong_votes, f"{len(facts.wrong_votes)}: {detail}")
     journal = facts.journals.get(run.attacked, ())
-    named = [entry for entry in journal if entry.reason in REFUSALS or entry.outcome != "completed"]
-    detail = f"operator {run.attacked}, {run.config.attack.mode}: {len(named)} of {len(journal)} duties named"
-    yield Check("the lied-to operator's journal says so", bool(named), detail)
+    named = [entry for entry in journal if entry.outcome != "completed"]
+    if attack.mode not in HARMLESS:
+        detail = f"operator {run.attacked}, {attack.mode}: {len(named)} of {len(journal)} duties named"
+        yield Check("the lied-to operator's journal says so", bool(named), detail)
 
 
 def _processes(run: Run, facts: Facts) -> Iterator[Check]:

@@ -12,7 +12,7 @@ from ssv_pool.devnet import participation
 from ssv_pool.devnet.config import SLOTS_PER_EPOCH
 from ssv_pool.devnet.inclusion import CanonicalBlock, ChainReader, Inclusion
 from ssv_pool.devnet.participation import Result, Tally
-from ssv_pool.devnet.record import read_record
+from ssv_pool.devnet.record import Received, read_record
 from ssv_pool.devnet.schedule import expectation
 from ssv_pool.devnet.slashcheck import (
     BlockOffence,
@@ -54,6 +54,8 @@ class Facts:
     blocks: Sequence[CanonicalBlock] = ()
     """The canonical blocks after genesis, in order."""
     offences: Sequence[Offence | BlockOffence] = ()
+    wrong_votes: Sequence[str] = ()
+    """Validly signed votes that no beacon node accepted and no block holds."""
     journals: Mapping[int, Sequence[JournalEntry]] = field(default_factory=dict)
     """Operator → its duties."""
     exits_included: Mapping[int, int] = field(default_factory=dict)
@@ -139,11 +141,20 @@ def gather(run: Run) -> Facts:
         results=results,
         blocks=blocks,
         offences=[*find_offences(votes), *find_double_proposals(proposed)],
+        wrong_votes=_wrong_votes(received, blocks),
         journals=journals,
         exits_included=exits,
         exit_epochs=exit_epochs,
         after_exit=[f"validator {item.validator_index}: {item.kind} for slot {item.slot}" for item in late],
     )
+
+
+def _wrong_votes(received: Iterable[Received], blocks: Iterable[CanonicalBlock]) -> list[str]:
+    """Validly signed votes that no beacon node accepted and no block holds: of a view of the chain that nobody has."""
+    right = {"0x" + vote.data.hash_tree_root().hex() for block in blocks for vote in block.attestations}
+    votes = [item for item in received if item.kind == "attestation"]
+    right |= {item.root for item in votes if not item.verdict.startswith(("ignored", "rejected"))}
+    return [f"validator {item.validator_index}: {item.verdict}" for item in votes if item.root not in right]
 
 
 def _active(exit_epochs: Mapping[int, int]) -> Callable[[Result], bool]:

@@ -200,7 +200,16 @@ def _plotted(run: Run, facts: Facts) -> Plotted:
             for outage in planned
         ],
         delays={name.replace("_", " "): _points(of_kind(journal, "attester"), span) for name, span in SPANS.items()},
-        duties={kind.replace("_", " "): _points(of_kind(journal, kind), SPANS["duty"]) for kind in ROLES},
+        duties={
+            label: _points(of_kind(journal, kind), SPANS["duty"])
+            for kind, label in (
+                ("attester", "attestations, sync messages"),
+                ("proposer", "blocks"),
+                ("aggregator", "aggregates"),
+                ("contribution", "sync contributions"),
+                ("exit", "exits"),
+            )
+        },
         phases={name.replace("_", " "): _points(of_kind(journal, "proposer"), span) for name, span in PHASES.items()},
         sync=_by_slot(facts.results.get("sync_committee", ())),
         blocks=_by_slot(facts.results.get("proposer", ())),

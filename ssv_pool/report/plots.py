@@ -16,6 +16,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 GOOD, BAD, LATE, DOWN = "#2a7f9e", "#c8553d", "#e09f3e", "#f3e7d3"
 PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#5b8c5a", "#a23b72", "#3d3d3d")
 WIDE, HALF = (9.6, 2.7), (4.7, 2.9)
+MAX_SHAPES = 1500
+"""More points than this are drawn as an image inside the plot: as shapes they would make a page of megabytes."""
+
+IMAGE_DPI = 150
+
 FLOOR_MS = 0.1
 """Shorter delays are drawn as this: a logarithmic axis has no zero."""
 
@@ -112,14 +117,16 @@ def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]], slots_per_
     """Every measured delay over the slot of its duty, one colour a kind; logarithmic scale."""
     figure, axes = plt.subplots(figsize=(WIDE[0], 3.3), layout="constrained")
     kinds = [(name, values) for name, values in points.items() if values]
+    many = sum(len(values) for _, values in kinds) > MAX_SHAPES
     for place, (colour, marker, (name, values)) in enumerate(zip(PALETTE, "osD^vP", kinds, strict=False)):
         # Side by side within a slot, so that one kind does not hide another.
         shift = 0.18 * (place - (len(kinds) - 1) / 2)
         slots = [slot + shift for slot, _ in values]
         delays = [max(delay, FLOOR_MS) for _, delay in values]
-        axes.scatter(slots, delays, s=13, color=colour, marker=marker, label=name, alpha=0.7, linewidths=0)
+        style = {"s": 7 if many else 13, "alpha": 0.5 if many else 0.7, "linewidths": 0, "rasterized": many}
+        axes.scatter(slots, delays, color=colour, marker=marker, label=name, **style)
     axes.set(ylabel="milliseconds")
-    _log(axes.set_yscale, axes.yaxis)
+    _log(axes.set_yscale, axes.yaxis, marks=(1.0, 3.0))
     _slot_axis(axes, [slot for _, values in kinds for slot, _ in values], slots_per_epoch)
     _legend(figure, axes)
     return _svg(figure)
@@ -157,10 +164,11 @@ def rounds(counts: Mapping[int, int]) -> str:
     return _svg(figure)
 
 
-def _legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+def _legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
     """The legend in a line of its own above the plot, where it hides nothing."""
     if axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside upper left", ncols=columns, handletextpad=0.5, columnspacing=1.6, borderaxespad=0)
+        style = {"handletextpad": 0.5, "columnspacing": 1.6, "borderaxespad": 0, "markerscale": 1.5}
+        figure.legend(loc="outside upper left", ncols=columns, **style)
 
 
 def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
@@ -179,17 +187,17 @@ def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
     axes.set_xticks(shown, [f"slot {start}\nepoch {start // slots_per_epoch}" for start in shown])
 
 
-def _log(set_scale: Callable[[str], None], axis: Axis) -> None:
-    """A logarithmic scale with plain numbers: 0.1, 1, 10, 1000."""
+def _log(set_scale: Callable[[str], None], axis: Axis, marks: tuple[float, ...] = (1.0,)) -> None:
+    """A logarithmic scale with plain numbers: ``marks`` times 0.1, 1, 10, 100, …"""
     set_scale("log")
-    axis.set_major_locator(LogLocator(base=10, numticks=12))
+    axis.set_major_locator(LogLocator(base=10, subs=marks, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", dpi=IMAGE_DPI, metadata={"Date": None})
     plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -184,6 +184,13 @@ def test_the_journal_names_a_lying_beacon_node() -> None:
     told = judge(run, make_facts(journals={3: [*completed(17), *refused]}))
     assert failing(told) == []
     assert named(told, name).detail == "operator 3, wrong-checkpoint: 1 of 2 duties named"
+    signed = judge(run, make_facts(journals={3: refused}, wrong_votes=["validator 1: rejected: source"]))
+    assert failing(signed) == [Check("no vote of a view that nobody has", False, "1: validator 1: rejected: source")]
+
+
+def test_an_attack_that_harms_nothing_need_not_be_named() -> None:
+    run = make_run(attack=Attack("dropped-streams"), attacked=3)
+    assert failing(judge(run, make_facts(journals={3: completed(17, 18)}))) == []
 
 
 def test_processes_that_die_or_do_not_end_fail_a_run() -> None:
