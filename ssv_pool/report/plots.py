@@ -188,7 +188,7 @@ def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
 
 
 def _log(set_scale: Callable[[str], None], axis: Axis, marks: tuple[float, ...] = (1.0,)) -> None:
-    """A logarithmic scale with plain numbers: ``marks`` times 0.1, 1, 10, 100, …"""
+    """A logarithmic scale with plain numbers: ``marks`` times the powers of ten."""
     set_scale("log")
     axis.set_major_locator(LogLocator(base=10, subs=marks, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
