@@ -203,7 +203,7 @@ class BlockSubmission:
     fork: str
     """Name of the block's fork, in lower case."""
     version: int
-    """Its data version on the wire (3 capella, 5 deneb, 6 electra, 7 fulu)."""
+    """Its data version on the wire (4 capella, 5 deneb, 6 electra, 7 fulu)."""
     blinded: bool
     """Whether it is a blinded block."""
     signed_block: bytes
