@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from ssv_pool.devnet.beacon.aggregates import AggregateGate
 from ssv_pool.devnet.beacon.chain import BlockRefusedError, Chain
 from ssv_pool.devnet.beacon.clock import SlotClock
 from ssv_pool.devnet.beacon.containers import api_containers
@@ -80,6 +81,7 @@ class BeaconNode:
         self.intake = Intake(self.chain, self.record)
         self.pool = AttestationPool(self.spec, fast.signatures.module)
         self.gate = AttestationGate(self.intake, self.pool)
+        self.aggregates = AggregateGate(self.intake, self.pool)
         self.sync_pool = SyncPool(self.spec, fast.signatures.module)
         self.sync_gate = SyncGate(self.intake, self.sync_pool)
         self.exits = ExitPool(self.intake)
@@ -132,7 +134,9 @@ class BeaconNode:
         self.chain.tick()
         self.chain.state_at(slot)
         epoch = slot // self.clock.slots_per_epoch
-        self.pool.prune((epoch - KEPT_ATTESTATION_EPOCHS) * self.clock.slots_per_epoch)
+        first_slot = (epoch - KEPT_ATTESTATION_EPOCHS) * self.clock.slots_per_epoch
+        self.pool.prune(first_slot)
+        self.aggregates.prune(first_slot)
         self.gate.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
         self.intake.prune(epoch - 2 * KEPT_ATTESTATION_EPOCHS)
         self.sync_gate.prune(slot - KEPT_SLOTS)

@@ -6,10 +6,12 @@ import structlog
 from aiohttp import web
 
 from ssv_pool.devnet.beacon.api import (
+    aggregates,
     blocks,
     configuration,
     event_stream,
     pool,
+    preparation,
     proposals,
     server,
     states,
@@ -25,7 +27,19 @@ MAX_BODY_BYTES = 8 << 20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_AREAS = (server, configuration, states, blocks, pool, validator, proposals, sync, event_stream)
+_AREAS = (
+    server,
+    configuration,
+    states,
+    blocks,
+    pool,
+    validator,
+    proposals,
+    aggregates,
+    sync,
+    preparation,
+    event_stream,
+)
 
 
 def application(node: BeaconNode) -> web.Application:

@@ -1,13 +1,18 @@
 """Area "beacon", pool: signed objects from outside."""
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
-from ssv_pool.devnet.beacon.api.common import ApiError, json_body
-from ssv_pool.devnet.beacon.codec import JsonError, from_json
-from ssv_pool.devnet.beacon.genesis import FORK_NAME
+from ssv_pool.devnet.beacon.api.common import (
+    ApiError,
+    answer,
+    body_list,
+    body_object,
+    check_version,
+    tell_failures,
+)
+from ssv_pool.devnet.beacon.codec import to_json
 from ssv_pool.devnet.beacon.node import BeaconNode
 
 BATCH = 64
@@ -18,33 +23,29 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
     """The routes of this area."""
 
     async def attestations(request: web.Request) -> web.Response:
-        if (version := request.headers.get("Eth-Consensus-Version")) != FORK_NAME:
-            raise JsonError(f"header Eth-Consensus-Version: found {version}, expected {FORK_NAME}")
-        body = await json_body(request)
-        if not isinstance(body, list):
-            raise JsonError("body: expected an array of SingleAttestation")
-        failures: list[tuple[int, str]] = []
-        for start in range(0, len(body), BATCH):
-            failures += _submit(node, body[start : start + BATCH], start)
+        check_version(request)
+        parsed, count, failures = await body_list(request, node.spec.SingleAttestation)
+        places = list(parsed)
+        for start in range(0, len(places), BATCH):
+            batch = places[start : start + BATCH]
+            verdicts = node.gate.submit([parsed[place] for place in batch])
+            failures += [
+                (place, verdict.text) for place, verdict in zip(batch, verdicts, strict=True) if verdict.failed
+            ]
             await asyncio.sleep(0)
-        if failures:
-            raise ApiError(400, f"{len(failures)} of {len(body)} attestations failed", sorted(failures))
+        return tell_failures(failures, count, "attestations")
+
+    async def voluntary_exits(_request: web.Request) -> web.Response:
+        return answer([to_json(signed) for signed in node.exits.all()])
+
+    async def voluntary_exit(request: web.Request) -> web.Response:
+        verdict = node.exits.submit(await body_object(request, node.spec.SignedVoluntaryExit))
+        if verdict.failed:
+            raise ApiError(400, f"voluntary exit {verdict.text}")
         return web.Response()
 
-    return [web.post("/eth/v2/beacon/pool/attestations", attestations)]
-
-
-def _submit(node: BeaconNode, values: list[Any], offset: int) -> list[tuple[int, str]]:
-    """Hand one batch of JSON attestations to the gate; what failed, by place in the whole list."""
-    failures: list[tuple[int, str]] = []
-    parsed: dict[int, Any] = {}
-    for place, value in enumerate(values, offset):
-        try:
-            parsed[place] = from_json(node.spec.SingleAttestation, value)
-        except JsonError as error:
-            failures.append((place, str(error)))
-    verdicts = node.gate.submit(list(parsed.values()))
-    for place, verdict in zip(parsed, verdicts, strict=True):
-        if verdict.failed:
-            failures.append((place, verdict.text))
-    return failures
+    return [
+        web.post("/eth/v2/beacon/pool/attestations", attestations),
+        web.get("/eth/v1/beacon/pool/voluntary_exits", voluntary_exits),
+        web.post("/eth/v1/beacon/pool/voluntary_exits", voluntary_exit),
+    ]

@@ -47,7 +47,10 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
         web.get("/eth/v1/beacon/states/{state_id}/finality_checkpoints", area.finality_checkpoints),
         web.get("/eth/v1/beacon/states/{state_id}/committees", area.committees),
         web.get("/eth/v1/beacon/states/{state_id}/validators", area.validators),
+        web.get("/eth/v1/beacon/states/{state_id}/sync_committees", area.sync_committees),
         web.post("/eth/v1/beacon/states/{state_id}/validators", area.post_validators),
+        web.get("/eth/v1/beacon/states/{state_id}/validator_balances", area.balances),
+        web.post("/eth/v1/beacon/states/{state_id}/validator_balances", area.post_balances),
         web.get("/eth/v1/beacon/states/{state_id}/validators/{validator_id}", area.validator),
     ]
 
@@ -108,6 +111,37 @@ class _States:
             if wanted_index in (None, index) and wanted_slot in (None, first_slot + offset)
         ]
         return self._answer(state, found)
+
+    async def sync_committees(self, request: web.Request) -> web.Response:
+        node, spec = self._node, self._node.spec
+        state, epoch = self._state(request), query_uint(request, "epoch")
+        period = int(spec.EPOCHS_PER_SYNC_COMMITTEE_PERIOD)
+        here = int(spec.get_current_epoch(state)) // period
+        ahead = 0 if epoch is None else epoch // period - here
+        if ahead not in (0, 1):
+            raise ApiError(400, f"epoch {epoch}: expected one of sync committee period {here} or {here + 1}")
+        committee = state.next_sync_committee if ahead else state.current_sync_committee
+        columns = node.chain.fast.columns.of(state)
+        members = [str(columns.index_of(bytes(pubkey))) for pubkey in committee.pubkeys]
+        size = len(members) // int(spec.SYNC_COMMITTEE_SUBNET_COUNT)
+        parts = [members[start : start + size] for start in range(0, len(members), size)]
+        return self._answer(state, {"validators": members, "validator_aggregates": parts})
+
+    async def balances(self, request: web.Request) -> web.Response:
+        return self._balances(self._state(request), query_values(request, "id"))
+
+    async def post_balances(self, request: web.Request) -> web.Response:
+        body = await json_body(request)
+        if not isinstance(body, list) or not all(isinstance(value, str) for value in body):
+            raise JsonError("body: expected an array of strings")
+        return self._balances(self._state(request), body)
+
+    def _balances(self, state: Any, identifiers: list[str]) -> web.Response:
+        columns = self._node.chain.fast.columns.of(state)
+        balances = read_list(state.balances)
+        wanted = {_find_validator(columns, identifier) for identifier in identifiers}
+        indices = sorted(index for index in wanted if index is not None) if identifiers else range(len(columns))
+        return self._answer(state, [{"index": str(index), "balance": str(balances[index])} for index in indices])
 
     async def validators(self, request: web.Request) -> web.Response:
         return self._validators(self._state(request), query_values(request, "id"), query_values(request, "status"))

@@ -134,5 +134,6 @@ class _Validator:
         current = self._node.clock.epoch()
         if not current - 1 <= epoch <= current:
             raise ApiError(400, f"epoch {epoch}: expected {max(0, current - 1)} or {current}")
-        gate = self._node.gate
-        return answer([{"index": str(index), "is_live": gate.is_live(index, epoch)} for index in indices])
+        gate, intake = self._node.gate, self._node.intake
+        live = {index for index in indices if gate.is_live(index, epoch) or intake.is_live(index, epoch)}
+        return answer([{"index": str(index), "is_live": index in live} for index in indices])

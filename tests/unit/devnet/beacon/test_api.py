@@ -33,7 +33,8 @@ def call(stepped, method, path, body=None, raw=None, version="fulu"):
     async def go():
         async with TestClient(TestServer(application(stepped.node))) as client:
             data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-            headers = {"Eth-Consensus-Version": version} if version else {}
+            headers = {"Content-Type": "application/json"}
+            headers |= {"Eth-Consensus-Version": version} if version else {}
             response = await client.request(method, path, data=data, headers=headers)
             text = await response.text()
             return response.status, json.loads(text) if text else None
