@@ -74,12 +74,14 @@ class Outcome(enum.Enum):
 
 
 class Reason(enum.Enum):
-    """Why a duty did not complete: a fixed list."""
+    """Why a duty did not complete, came to nothing or came late: a fixed list."""
 
     NONE = "none"
     """It completed."""
     EXPIRED = "expired"
     """It reached the core after its deadline."""
+    NOT_STARTED = "not_started"
+    """It was planned, and the core never heard of it, or late: no worker, no broker or no node was there."""
     OVERLOADED = "overloaded"
     """Too many duties of the committee were running."""
     INVALID_DUTY = "invalid_duty"
@@ -91,13 +93,15 @@ class Reason(enum.Enum):
     NO_PROPOSAL = "no_proposal"
     """No leader's proposal was accepted in the last round."""
     NO_BEACON_DATA = "no_beacon_data"
-    """The own beacon node gave no object to propose: no block, no aggregate, no contribution."""
+    """The own beacon node gave nothing to sign or propose, or gave it late."""
     PROPOSAL_REFUSED = "proposal_refused"
     """A leader proposed a value that fails the own value check: another view of the chain, or it could be slashed."""
     NO_PREPARE_QUORUM = "no_prepare_quorum"
     """A proposal was accepted, and too few operators prepared it."""
     NO_COMMIT_QUORUM = "no_commit_quorum"
     """A value was prepared, and too few operators committed to it."""
+    ROUNDS_EXHAUSTED = "rounds_exhausted"
+    """Consensus came to its last round, or took more than one round and the duty came late."""
     DECIDED_VALUE_REFUSED = "decided_value_refused"
     """The committee decided a value that fails the own value check."""
     SIGNING_REFUSED = "signing_refused"
@@ -106,6 +110,10 @@ class Reason(enum.Enum):
     """Too few operators sent partial signatures."""
     INVALID_PARTIAL_SIGNATURES = "invalid_partial_signatures"
     """Partial signatures were dropped because they do not verify, and too few valid ones came."""
+    SUBMISSION_REFUSED = "submission_refused"
+    """The own beacon node did not take what the duty came to, or took it late; the detail has its words."""
+    NOT_INCLUDED = "not_included"
+    """It was handed over and did not come into the chain; the detail names the validators."""
 
 
 @dataclass(frozen=True, slots=True)

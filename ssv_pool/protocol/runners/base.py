@@ -25,7 +25,7 @@ from ssv_pool.protocol.events import (
     TimerKind,
 )
 from ssv_pool.protocol.ports import SlashableError
-from ssv_pool.protocol.qbft import Context, Controller, ProcessingMessage
+from ssv_pool.protocol.qbft import Context, Controller, InstanceState, ProcessingMessage
 from ssv_pool.protocol.runners.collector import SignatureCollector
 from ssv_pool.protocol.runners.partials import PartialSignatureContainer
 from ssv_pool.protocol.runners.services import Outbox, Services
@@ -418,18 +418,30 @@ class Runner(ABC):
         completed = f"{self.completed_signatures()} of {self.expected_signatures()} signatures completed"
         if state.decided_value:
             if self.dropped_partials:
-                detail = f"{completed}, {self.dropped_partials} partial signatures were invalid"
-                return Reason.INVALID_PARTIAL_SIGNATURES, detail
-            return Reason.NO_SIGNATURE_QUORUM, completed
+                bad = ", ".join(f"{count} of operator {own}" for own, count in sorted(self.collector.dropped.items()))
+                return Reason.INVALID_PARTIAL_SIGNATURES, f"{completed}, invalid partial signatures: {bad}"
+            return Reason.NO_SIGNATURE_QUORUM, f"{completed}{self._missing_from(state.post_consensus)}"
         if state.instance is None:
             if self.beacon_error:
                 return Reason.NO_BEACON_DATA, self.beacon_error
             if self.requests:
                 return Reason.NO_BEACON_DATA, f"{len(self.requests)} requests to the beacon node were not answered"
             if state.pre_consensus.signatures:
-                return Reason.NO_SIGNATURE_QUORUM, "too few valid signatures before consensus"
+                missing = self._missing_from(state.pre_consensus)
+                return Reason.NO_SIGNATURE_QUORUM, f"too few valid signatures before consensus{missing}"
             return Reason.OWN_VALUE_REFUSED, "consensus was never begun"
-        consensus = state.instance.state
+        reason, detail = self._consensus_hindrance(state.instance.state)
+        if state.instance.state.round >= self.controller.context.cutoff_round:
+            return Reason.ROUNDS_EXHAUSTED, detail
+        return reason, detail
+
+    def _missing_from(self, container: PartialSignatureContainer) -> str:
+        """Whose partial signatures are missing, as the end of a sentence."""
+        missing = sorted(set(self.member.operator_ids) - container.signers())
+        return f", none from operators {', '.join(map(str, missing))}" if missing else ""
+
+    def _consensus_hindrance(self, consensus: InstanceState) -> tuple[Reason, str]:
+        """Why nothing was decided by now."""
         if consensus.last_prepared_round:
             detail = f"prepared in round {consensus.last_prepared_round}, not decided by round {consensus.round}"
             return Reason.NO_COMMIT_QUORUM, detail

@@ -41,6 +41,10 @@ class PartialSignatureContainer:
         """Operator → signature of one validator over one root."""
         return self.signatures.get(index, {}).get(root, {})
 
+    def signers(self) -> set[OperatorId]:
+        """Everyone of whom there is a signature."""
+        return {signer for roots in self.signatures.values() for partials in roots.values() for signer in partials}
+
     def has_quorum(self, index: ValidatorIndex, root: Root) -> bool:
         """Whether enough operators signed; they need not all be valid."""
         return len(self.partials(index, root)) >= self.quorum

@@ -291,7 +291,7 @@ def test_a_timer_of_an_earlier_round_does_nothing() -> None:
         ((), Reason.NO_PROPOSAL, "no proposal accepted by round 1"),
         ((0,), Reason.NO_PREPARE_QUORUM, "not prepared by round 1"),
         ((0, 1), Reason.NO_COMMIT_QUORUM, "prepared in round 1, not decided by round 1"),
-        ((0, 1, 2), Reason.NO_SIGNATURE_QUORUM, "0 of 2 signatures completed"),
+        ((0, 1, 2), Reason.NO_SIGNATURE_QUORUM, "0 of 2 signatures completed, none from operators 1, 3, 4"),
     ],
 )
 def test_the_deadline_says_what_was_missing(kinds: tuple[int, ...], reason: Reason, detail: str) -> None:
@@ -471,8 +471,27 @@ def test_invalid_partial_signatures_are_the_reason_at_the_deadline() -> None:
     record = record_of(committee.handle(TimerFired(TimerKey(IDENTIFIER, SLOT, TimerKind.DEADLINE)), DEADLINE))
     assert (record.reason, record.detail) == (
         Reason.INVALID_PARTIAL_SIGNATURES,
-        "0 of 2 signatures completed, 2 partial signatures were invalid",
+        "0 of 2 signatures completed, invalid partial signatures: 2 of operator 3",
     )
+
+
+def test_whose_partial_signatures_are_missing_is_named_at_the_deadline() -> None:
+    committee, root = decided_committee()
+    committee.handle(received(partials(3, root, 1, 2)), DUE + 0.2)
+    record = record_of(committee.handle(TimerFired(TimerKey(IDENTIFIER, SLOT, TimerKind.DEADLINE)), DEADLINE))
+    assert (record.reason, record.detail) == (
+        Reason.NO_SIGNATURE_QUORUM,
+        "0 of 2 signatures completed, none from operators 1, 4",
+    )
+
+
+def test_the_last_round_is_the_reason_where_consensus_came_to_it() -> None:
+    committee = make_committee()
+    committee.handle(start(), DUE)
+    for round_ in range(1, 12):
+        committee.handle(TimerFired(TimerKey(IDENTIFIER, SLOT, TimerKind.ROUND, Round(round_))), DUE + round_)
+    record = record_of(committee.handle(TimerFired(TimerKey(IDENTIFIER, SLOT, TimerKind.DEADLINE)), DEADLINE))
+    assert (record.reason, record.detail) == (Reason.ROUNDS_EXHAUSTED, "no proposal accepted by round 12")
 
 
 def test_operators_may_cover_different_validators() -> None:
