@@ -2,10 +2,11 @@ import json
 
 import httpx
 import pytest
+from beacon_mock import Node, client_of
 
 from ssv_pool.beacon.answers import AttesterDuties, BeaconValidator, Refusal, SyncStatus, fork_is_at_least
-from ssv_pool.beacon.client import BeaconClient, BeaconEvent
 from ssv_pool.beacon.errors import BeaconError
+from ssv_pool.beacon.events import BeaconEvent
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import SignedAttestation
 from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, AttestationData, Checkpoint, ValidatorDuty
@@ -14,29 +15,6 @@ from ssv_pool.protocol.types.presets import MINIMAL
 KEY = bytes([7]) * 48
 ROOT = bytes([9]) * 32
 FAR = str(2**64 - 1)
-
-
-class Node:
-    """A node that answers from a table: (method, path) → status and body, or an exception."""
-
-    def __init__(self, **table):
-        self.table = {tuple(key.split(" ")): value for key, value in table.items()}
-        self.requests = []
-
-    def __call__(self, request):
-        self.requests.append(request)
-        answer = self.table.get((request.method, request.url.path), (404, {"code": 404, "message": "no route"}))
-        if callable(answer):
-            answer = answer(request)
-        if isinstance(answer, Exception):
-            raise answer
-        status, body = answer
-        return httpx.Response(status, content=body) if isinstance(body, bytes) else httpx.Response(status, json=body)
-
-
-def client_of(*nodes):
-    table = {f"http://node{number}": node for number, node in enumerate(nodes)}
-    return BeaconClient(list(table), transport=lambda url: httpx.MockTransport(table[url]))
 
 
 def attestation(place=2, length=9):

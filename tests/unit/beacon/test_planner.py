@@ -154,8 +154,10 @@ class TestPlan:
             2,
             changed=True,
             problems=(
-                "beacon node: POST /eth/v1/validator/duties/attester/1: status 200: bad answer: validator 1: "
-                "found key 0x0000000000000000… at slot 17, expected 0x0000000000000000… in epoch 1",
+                (
+                    "beacon node: POST /eth/v1/validator/duties/attester/1: status 200: bad answer: validator 1: "
+                    "found key 0x0000000000000000… at slot 17, expected 0x0000000000000000… in epoch 1"
+                ),
             ),
         )
         with known.read() as session:
