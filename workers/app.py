@@ -16,7 +16,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.signals import setup_logging
 
 from ssv_pool.errors import SsvPoolError
-from ssv_pool.messaging.tasks import celery_config
+from ssv_pool.messaging.tasks import ORDINARY, celery_config
 from ssv_pool.observability.logs import configure_logging
 from ssv_pool.settings import Settings, load_settings
 from workers import steps
@@ -24,7 +24,15 @@ from workers.context import WorkerContext
 from workers.heads import HeadWatcher
 from workers.ticker import Ticker
 
-TASK_MODULES = ("workers.beacon", "workers.duties", "workers.journal", "workers.registry")
+TASK_MODULES = (
+    "workers.answers",
+    "workers.beacon",
+    "workers.duties",
+    "workers.journal",
+    "workers.planning",
+    "workers.registry",
+    "workers.submissions",
+)
 
 CHATTY = ("celery.app.trace", "celery.worker.request", "celery.worker.strategy")
 """Loggers with a line or two a task: only their warnings are kept."""
@@ -37,6 +45,12 @@ class PoolCelery(Celery):
     """A Celery application whose workers are quiet and quick to reconnect."""
 
     amqp_cls = f"{steps.__name__}:QuickAmqp"
+
+    def send_task(self, *arguments: Any, **options: Any) -> Any:
+        """As its base; ordinary priority where none is given, which the transport would take for the highest."""
+        if options.get("priority") is None:
+            options["priority"] = ORDINARY
+        return super().send_task(*arguments, **options)
 
     @property
     def Worker(self) -> Any:  # noqa: N802 - Celery's name
@@ -87,11 +101,14 @@ class Clockwork(bootsteps.StartStopStep):
 class _OneLine(logging.Filter):
     """Celery's account of a broker that is away: an error for each attempt, a traceback, advice in many lines.
 
-    The ticker says it in one.
+    The ticker says it in one. A task that was sent after it expired is a page too; the task's own log says what was
+    missed.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
+        if "has an expiration date in the past" in text:
+            return False
         # What could not be acknowledged comes again, from the restorer.
         if any(words in text for words in ("Cannot connect to", "Couldn't ack", CPendingDeprecationWarning.__name__)):
             return False
@@ -106,7 +123,7 @@ def _set_up_logging(**_: object) -> None:
     configure_logging(log.level, log.format, process="worker")
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("celery.worker.consumer.consumer", "celery.worker.request", "py.warnings"):
+    for name in ("celery.app.base", "celery.worker.consumer.consumer", "celery.worker.request", "py.warnings"):
         logging.getLogger(name).addFilter(_OneLine())
 
 

@@ -7,8 +7,11 @@ from typing import TypeVar
 
 import redis
 
+from ssv_pool.beacon.attested import Attested
 from ssv_pool.beacon.attester import Attester
 from ssv_pool.beacon.client import BeaconClient
+from ssv_pool.beacon.heads import HeadBoard
+from ssv_pool.beacon.requests import Asker
 from ssv_pool.errors import KeyFileError, UnavailableError
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandBus
@@ -26,6 +29,9 @@ from ssv_pool.store.status import report_status, statuses
 CHAIN_SECONDS = 10.0
 """How long the chain's constants are used before they are read from the store again."""
 
+ATTESTED_SECONDS = 900.0
+"""How long what was attested is kept at the most: two epochs of a public network are less."""
+
 CLAIM_SECONDS = 2.0
 """How long a claim on periodic work outlives its worker."""
 
@@ -40,6 +46,7 @@ class WorkerContext:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.broker = BrokerUrl.of(settings)
+        self.heads = HeadBoard()
         self._lock = threading.RLock()
         self._parts: dict[str, object] = {}
         self._chain: tuple[float, BeaconChain] | None = None
@@ -65,7 +72,11 @@ class WorkerContext:
     def beacon(self) -> BeaconClient:
         """The own beacon nodes."""
         beacon = self.settings.beacon
-        return self._once("beacon", lambda: BeaconClient(beacon.nodes, beacon.timeout_seconds))
+
+        def make() -> BeaconClient:
+            return BeaconClient(beacon.nodes, beacon.timeout_seconds, hedge_seconds=beacon.hedge_seconds)
+
+        return self._once("beacon", make)
 
     @property
     def claims(self) -> Claims:
@@ -81,7 +92,18 @@ class WorkerContext:
     def attester(self) -> Attester:
         """Starts attestation duties."""
         timeout = self.settings.beacon.timeout_seconds
-        return self._once("attester", lambda: Attester(self.beacon, self.bus, timeout))
+        return self._once("attester", lambda: Attester(self.beacon, self.bus, timeout, keep=self.attested.keep_own))
+
+    @property
+    def attested(self) -> Attested:
+        """What was attested lately."""
+        return self._once("attested", lambda: Attested(self.redis, self.settings.instance, ATTESTED_SECONDS))
+
+    @property
+    def asker(self) -> Asker:
+        """Answers what the node asks of the beacon nodes."""
+        timeout, boost = self.settings.beacon.timeout_seconds, self.settings.validators.builder_boost
+        return self._once("asker", lambda: Asker(self.beacon, self.attested, timeout, builder_boost=boost))
 
     def chain(self) -> BeaconChain | None:
         """The beacon chain's constants; None until a beacon node could be asked. Raises UnavailableError."""
@@ -124,7 +146,7 @@ class WorkerContext:
             with self.claims.kept(claim):
                 done = work()
         finally:
-            self._settle(claim, keep if done else None)
+            self.settle(claim, keep if done else None)
         return done
 
     def run_periodic(self, key: str, until: float, work: Callable[[], bool]) -> None:
@@ -155,8 +177,11 @@ class WorkerContext:
         elif problem is None and was_bad:
             _log.info("recovered", part=part)
 
-    def _settle(self, claim: Claim, keep: float | None) -> None:
-        """Mark work as done, or give it back. A broker that is away gets a few seconds to come back."""
+    def settle(self, claim: Claim, keep: float | None) -> None:
+        """Mark work as done, remembered for ``keep`` seconds, or give it back (None).
+
+        A broker that is away gets a few seconds to come back.
+        """
         deadline = time.monotonic() + 5.0
         while True:
             try:

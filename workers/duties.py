@@ -1,96 +1,209 @@
-"""Tasks that make duties happen: planning epochs ahead, and beginning the attestations of a slot at their instant."""
+"""Tasks that begin a slot's duties at their instant: proposals first, what else begins with the slot, attestations."""
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import redis
 
-from ssv_pool.beacon.attester import SlotWindow
-from ssv_pool.beacon.planner import CommitteeSlot, committees_of_slot, plan_epoch
+from ssv_pool.beacon.aggregation import aggregation_commands
+from ssv_pool.beacon.occasions import Occasions, occasion_commands, occasions_of_slot
+from ssv_pool.beacon.planner import CommitteeSlot, aggregations_of_slot, committees_of_slot, proposals_of_slot
+from ssv_pool.beacon.proposals import proposal_commands
+from ssv_pool.beacon.window import Clock, SlotWindow, publish
 from ssv_pool.errors import UnavailableError
+from ssv_pool.messaging.claims import Claim
+from ssv_pool.messaging.commands import validator_duty_key
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.types.primitives import Epoch, Slot
+from ssv_pool.protocol.types.duties import ValidatorDuty
+from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, Slot
+from ssv_pool.protocol.types.roles import BeaconRole
+from ssv_pool.settings import fork_schedule
+from ssv_pool.store.duties import has_epoch
 from workers import schedule
 from workers.app import app, context
 
+LOOK_SECONDS = 0.1
+"""Pause between two looks for a plan that is not there yet."""
+
+ONCE_SECONDS = 2 * 86_400.0
+"""How long it is remembered that an exit or a registration after an event was begun: longer than it stays due."""
+
 _log = logger(__name__)
 
+_Duties = list[tuple[CommitteeId, ValidatorDuty]]
+_Read = TypeVar("_Read")
 
-@app.task(name=schedule.PLAN_DUTIES)
-def plan_duties(key: str, until: float) -> None:
-    """Plan this epoch and the next."""
-    context.run_periodic(key, until, _plan)
+_NO_DUTIES: _Duties = []
+_NO_COMMITTEES: list[CommitteeSlot] = []
+
+
+@app.task(name=schedule.PROPOSE_SLOT)
+def propose_slot(key: str, until: float, slot: int, due: float) -> None:
+    """At the slot's start, begin the proposal where an own validator is its proposer. Asks no beacon node before."""
+
+    def read(chain: BeaconChain, operator_id: OperatorId) -> _Duties | None:
+        with context.database.read() as session:
+            if not has_epoch(session, chain.epoch_of(slot), BeaconRole.PROPOSER):
+                return None
+            return proposals_of_slot(session, chain, operator_id, Slot(slot))
+
+    def start(chain: BeaconChain, window: SlotWindow, proposals: _Duties) -> None:
+        commands = proposal_commands(chain, window, proposals)
+        if commands and publish(context.bus, Clock(), window, "proposal", commands):
+            _log.info("proposal started", slot=slot, validator=proposals[0][1].validator_index, delay_ms=_delay(window))
+
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, _NO_DUTIES)
+
+
+@app.task(name=schedule.BEGIN_SLOT)
+def begin_slot(key: str, until: float, slot: int, due: float) -> None:
+    """At the slot's start, begin aggregations, registrations and exits."""
+
+    def read(chain: BeaconChain, operator_id: OperatorId) -> tuple[_Duties, Occasions] | None:
+        with context.database.read() as session:
+            if not has_epoch(session, chain.epoch_of(slot)):
+                return None
+            aggregations = aggregations_of_slot(session, chain, operator_id, Slot(slot))
+            return aggregations, occasions_of_slot(session, chain, operator_id, Slot(slot))
+
+    def start(chain: BeaconChain, window: SlotWindow, found: tuple[_Duties, Occasions]) -> None:
+        aggregations, occasions = found
+        forks = fork_schedule(context.settings, chain.slots_per_epoch)
+        claims, once = _claim(occasions)
+        commands = [
+            *aggregation_commands(chain, forks, window, aggregations),
+            *occasion_commands(chain, window, [*occasions.regular, *once]),
+        ]
+        published = not commands or publish(context.bus, Clock(), window, "aggregations", commands)
+        for claim in claims:
+            context.settle(claim, ONCE_SECONDS if published else None)
+        if commands and published:
+            _log.info(
+                "aggregations started",
+                slot=slot,
+                validators=len(aggregations),
+                registrations=len(occasions.regular),
+                by_event=len(once),
+                delay_ms=_delay(window),
+            )
+
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, (_NO_DUTIES, Occasions()))
 
 
 @app.task(name=schedule.ATTEST_SLOT)
 def attest_slot(key: str, until: float, slot: int, due: float) -> None:
-    """Wait for the due time, claim the slot, and start its attestations in every committee of this operator."""
-    try:
-        chain = context.chain()
-    except UnavailableError as error:
-        _log.warning("duties of a slot not read: trying again", slot=slot, problem=str(error))
+    """A third into the slot, or a moment after its block came, start the attestations and sync committee messages."""
+
+    def read(chain: BeaconChain, operator_id: OperatorId) -> list[CommitteeSlot] | None:
+        with context.database.read() as session:
+            return committees_of_slot(session, chain, operator_id, Slot(slot))
+
+    def start(chain: BeaconChain, window: SlotWindow, committees: list[CommitteeSlot]) -> None:
+        if committees:
+            context.attester.start(chain, window, committees)
+
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, _NO_COMMITTEES, early=True)
+
+
+def _begin(
+    key: str,
+    window: SlotWindow,
+    read: Callable[[BeaconChain, OperatorId], _Read | None],
+    start: Callable[[BeaconChain, SlotWindow, _Read], None],
+    nothing: _Read,
+    *,
+    early: bool = False,
+) -> None:
+    """Read what there is to do, wait for the instant, claim the slot's piece of work, start it.
+
+    Args:
+        key: names the piece of work.
+        window: the slot; when the work begins is not known yet.
+        read: finds out what there is to do; None when that is not known (yet).
+        start: starts it.
+        nothing: what there is to do for an operator that is not registered.
+        early: whether the head of the slot lets it begin before it is due.
+    """
+    slot = window.slot
+    chain = _chain(slot)
+    if chain is None or time.time() >= window.until:
         return
-    if chain is None or time.time() >= until:
-        return
-    committees = _committees(chain, Slot(slot))
-    wait = due - time.time()
-    if wait > 0:
+    found = _read(chain, slot, read, nothing)
+    due = window.due
+    if early:
+        due = context.heads.wait(slot, due)
+    elif (wait := due - time.time()) > 0:
         time.sleep(wait)
     begun = time.time()
-    if not committees:
+    if not found:
         # Planned only just now, perhaps; else there is nothing to do, or the ticker sees to it that it is tried again.
-        committees = _committees(chain, Slot(slot))
-        if committees is None:
+        found = _await(chain, window, read, nothing)
+        if found is None:
             return
-    window = SlotWindow(Slot(slot), due, begun, until)
-    found = committees
-    keep = max(60.0, 4 * chain.slot_seconds)
+        begun = time.time()
+    work = found
+    known = SlotWindow(slot, due, begun, window.until)
 
-    def work() -> bool:
-        if found:
-            context.attester.start(chain, window, found)
+    def do() -> bool:
+        start(chain, known, work)
         return True
 
     while True:
         try:
-            context.run_claimed(key, schedule.slot_lease(chain), keep, work)
+            context.run_claimed(key, schedule.slot_lease(chain), max(60.0, 4 * chain.slot_seconds), do)
         except redis.RedisError as error:
-            if time.time() + 0.1 >= until:
-                _log.error("attestations missed", slot=slot, problem=str(error).partition("\n")[0])
+            if time.time() + LOOK_SECONDS >= window.until:
+                _log.error("a slot's duties missed", key=key, slot=slot, problem=str(error).partition("\n")[0])
                 return
-            time.sleep(0.1)
+            time.sleep(LOOK_SECONDS)
         else:
             return
 
 
-def _committees(chain: BeaconChain, slot: Slot) -> list[CommitteeSlot] | None:
-    """What there is to attest; None when that is not known (yet)."""
+def _await(
+    chain: BeaconChain,
+    window: SlotWindow,
+    read: Callable[[BeaconChain, OperatorId], _Read | None],
+    nothing: _Read,
+) -> _Read | None:
+    """Look for a plan that is being made just now: an epoch's first duties wait for it, for a short while."""
+    end = min(window.until, time.time() + schedule.slot_lease(chain))
+    while (found := _read(chain, window.slot, read, nothing)) is None and time.time() + LOOK_SECONDS < end:
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def _chain(slot: Slot) -> BeaconChain | None:
+    try:
+        return context.chain()
+    except UnavailableError as error:
+        _log.warning("duties of a slot not read: trying again", slot=slot, problem=str(error))
+        return None
+
+
+def _read(
+    chain: BeaconChain, slot: Slot, read: Callable[[BeaconChain, OperatorId], _Read | None], nothing: _Read
+) -> _Read | None:
     try:
         operator_id = context.operator_id()
-        if operator_id is None:
-            return []
-        with context.database.read() as session:
-            return committees_of_slot(session, chain, operator_id, slot)
+        return nothing if operator_id is None else read(chain, operator_id)
     except (UnavailableError, redis.RedisError) as error:
         _log.warning("duties of a slot not read: trying again", slot=slot, problem=str(error).partition("\n")[0])
         return None
 
 
-def _plan() -> bool:
-    chain = context.chain()
-    operator_id = context.operator_id()
-    if chain is None or operator_id is None:
-        # Nothing to plan for: knowing either brings a plan of its own.
-        return True
-    epoch = chain.epoch_at(time.time())
-    done = True
-    for planned in (epoch, Epoch(epoch + 1)):
-        try:
-            result = plan_epoch(context.database, context.beacon, chain, operator_id, planned)
-        except UnavailableError as error:
-            _log.warning("duties not planned: trying again", epoch=planned, problem=str(error))
-            done = False
-            continue
-        if result.changed:
-            _log.info("duties planned", epoch=planned, validators=result.validators, duties=result.duties)
-    return done
+def _claim(occasions: Occasions) -> tuple[list[Claim], _Duties]:
+    """Those of the duties that are begun once that nobody has begun, with the claims on them."""
+    claims, duties = [], []
+    for committee_id, duty in occasions.once:
+        claim = context.claims.take(validator_duty_key(BeaconRole(duty.type), duty.slot, duty.pubkey), 10.0)
+        if isinstance(claim, Claim):
+            claims.append(claim)
+            duties.append((committee_id, duty))
+    return claims, duties
+
+
+def _delay(window: SlotWindow) -> float:
+    return round((window.begun - window.due) * 1000, 1)

@@ -1,4 +1,7 @@
-"""Listens to the beacon node's head events: a reorganisation that moves duties makes them be planned anew at once."""
+"""Listens to the beacon nodes' head events.
+
+A new head starts its slot's attestations early, and one of another chain has the duties planned anew.
+"""
 
 import threading
 import time
@@ -11,16 +14,17 @@ from kombu.exceptions import KombuError, OperationalError
 
 from ssv_pool.beacon.answers import AnswerError, number, octets
 from ssv_pool.beacon.errors import BeaconError
-from ssv_pool.beacon.planner import plan_is_stale
+from ssv_pool.beacon.events import EventStream
+from ssv_pool.beacon.planner import stale_epochs
 from ssv_pool.errors import UnavailableError
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.types.primitives import Epoch, Root, Slot
+from ssv_pool.protocol.types.primitives import Root, Slot
 from workers import schedule
 from workers.context import WorkerContext
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Pauses before the stream is opened again, in seconds."""
+"""Pauses before it is listened again after trouble with store or broker, in seconds; streams mend themselves."""
 
 SILENT_SLOTS = 8
 """A stream without an event for so many slots counts as broken."""
@@ -29,13 +33,17 @@ _log = logger(__name__)
 
 
 class HeadWatcher:
-    """Runs in a daemon thread of its own. Without it duties are planned twice an epoch all the same."""
+    """Runs in a daemon thread of its own.
+
+    Without it attestations wait until they are due, and duties are planned twice an epoch all the same.
+    """
 
     def __init__(self, app: Celery, context: WorkerContext) -> None:
         self._app = app
         self._context = context
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="head-watcher", daemon=True)
+        self._stream: EventStream | None = None
         self._asked: set[str] = set()
 
     def start(self) -> None:
@@ -45,6 +53,8 @@ class HeadWatcher:
     def stop(self) -> None:
         """End; returns at once."""
         self._stop.set()
+        if self._stream is not None:
+            self._stream.close()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
@@ -54,36 +64,32 @@ class HeadWatcher:
                 if chain is None:
                     continue
                 silence = max(60.0, SILENT_SLOTS * chain.slot_seconds)
-                for event in self._context.beacon.events(("head",), silence=silence):
+                self._stream = self._context.beacon.event_stream(("head",), silence=silence)
+                for event in self._stream:
                     if self._stop.is_set():
                         return
                     pause = FIRST_PAUSE
                     self._on_head(chain, event.data)
-                pause = min(2 * pause, LONGEST_PAUSE)
             except (BeaconError, UnavailableError, OperationalError, KombuError, CeleryError, OSError) as error:
-                # The look at the node's state says what is wrong; this stream is an extra.
+                # Whatever else needs store and broker says what is wrong; this is an extra.
                 _log.debug("head events end: listening again", problem=str(error).partition("\n")[0])
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _on_head(self, chain: BeaconChain, data: dict[str, Any]) -> None:
         try:
             slot = Slot(number(data, "slot"))
-            epoch = chain.epoch_of(slot)
-            # An epoch's attester duties depend on the last block before the previous epoch.
-            roots = {
-                epoch: Root(octets(data, "previous_duty_dependent_root", 32)),
-                Epoch(epoch + 1): Root(octets(data, "current_duty_dependent_root", 32)),
-            }
+            previous = Root(octets(data, "previous_duty_dependent_root", 32))
+            current = Root(octets(data, "current_duty_dependent_root", 32))
         except AnswerError as error:
             _log.debug("head event not understood", problem=str(error))
             return
+        self._context.heads.note(slot)
         with self._context.database.read() as session:
-            stale = [(e, root) for e, root in roots.items() if plan_is_stale(session, e, root)]
+            stale = stale_epochs(session, chain, slot, previous, current)
         # Once for each slot: planning that failed is asked for again with the next head.
-        keys = {f"plan:root:{e}:{root.hex()}:{slot}": e for e, root in stale}
+        keys = {f"plan:root:{epoch}:{previous.hex()}:{current.hex()}:{slot}": epoch for epoch in stale}
         for key in keys.keys() - self._asked:
-            stale_epoch = keys[key]
-            _log.info("the chain moved duties: planning again", epoch=stale_epoch)
+            _log.info("the chain moved duties: planning again", epoch=keys[key])
             until = time.time() + chain.slots_per_epoch * chain.slot_seconds
             self._app.send_task(
                 schedule.PLAN_DUTIES,

@@ -13,11 +13,24 @@ REFRESH_BEACON = "ssv.refresh_beacon"
 SYNC_REGISTRY = "ssv.sync_registry"
 REFRESH_VALIDATORS = "ssv.refresh_validators"
 PLAN_DUTIES = "ssv.plan_duties"
+PREPARE_NODES = "ssv.prepare_nodes"
+PROPOSE_SLOT = "ssv.propose_slot"
+BEGIN_SLOT = "ssv.begin_slot"
 ATTEST_SLOT = "ssv.attest_slot"
 PRUNE = "ssv.prune"
 
+DUTIES = {PROPOSE_SLOT: "proposals", BEGIN_SLOT: "aggregations", ATTEST_SLOT: "attestations"}
+"""The tasks that begin a slot's duties, and what the log calls those."""
+
 LEAD_SECONDS = 0.5
 """How long before its due time the work of a slot is published, at the most."""
+
+LONGEST_LEAD_SECONDS = 5.0
+"""The same for attestations, which a head event may start at any time of the slot's first third: half of the time
+after which the broker takes the waiting task for lost."""
+
+PLAN_SECONDS = 0.3
+"""Into an epoch its duties are planned, at the latest; the epoch's first block is on its way then."""
 
 MIN_LEASE, MAX_LEASE = 0.5, 2.0
 """Bounds of the time after which a dead worker's slot is taken over, in seconds."""
@@ -55,20 +68,33 @@ def slot_lease(chain: BeaconChain) -> float:
 
 
 def slot_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:
-    """The attestations of slots, published in (after, to]. Each may begin until one slot after its due time."""
-    lead = min(LEAD_SECONDS, chain.slot_seconds / 4)
-    lease = slot_lease(chain)
+    """What begins in slots, published in (after, to], proposals first; until one slot after it is due it may begin."""
     slot = int(chain.slot_at(after - chain.slot_seconds))
-    while (publish := chain.attestation_due(slot) - lead) <= to:
-        if publish > after:
-            due = chain.attestation_due(slot)
-            until = due + chain.slot_seconds
-            yield Piece(f"attest:{slot}", ATTEST_SLOT, (slot, due), publish, due, until, 1.1 * lease)
+    found: list[Piece] = []
+    while chain.start_of(slot) - LEAD_SECONDS <= to:
+        found += [piece for piece in _pieces_of(chain, slot) if after < piece.publish <= to]
         slot += 1
+    # The sort keeps the order of what is published at one instant.
+    yield from sorted(found, key=lambda piece: piece.publish)
+
+
+def _pieces_of(chain: BeaconChain, slot: int) -> Iterator[Piece]:
+    start, attest = chain.start_of(slot), chain.attestation_due(slot)
+    lead = min(LEAD_SECONDS, chain.slot_seconds / 4)
+    for name, task, due, publish in (
+        ("propose", PROPOSE_SLOT, start, start - lead),
+        ("begin", BEGIN_SLOT, start, start - lead),
+        ("attest", ATTEST_SLOT, attest, max(start, attest - LONGEST_LEAD_SECONDS)),
+    ):
+        if name == "propose" and slot == 0:
+            # Its block is the genesis.
+            continue
+        until = due + chain.slot_seconds
+        yield Piece(f"{name}:{slot}", task, (slot, due), publish, due, until, 1.1 * slot_lease(chain))
 
 
 def epoch_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:
-    """What is done in each half of an epoch: plan; at its start also validator metadata and pruning."""
+    """What is done in each half of an epoch: plan, prepare the beacon nodes; at its start also metadata and pruning."""
     half = chain.slots_per_epoch * chain.slot_seconds / 2
     number = max(0, int((after - chain.genesis_time) // half))
     while (start := chain.genesis_time + number * half) <= to:
@@ -77,9 +103,11 @@ def epoch_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]
             if number % 2 == 0:
                 yield Piece(f"validators:{number}", REFRESH_VALIDATORS, (), start, start, until, RETRY_SECONDS)
                 yield Piece(f"prune:{number}", PRUNE, (), start, start, until, RETRY_SECONDS)
-            # A tenth of a slot later, when the first block of the epoch may be there.
-            publish = start + chain.slot_seconds / 10
+            publish = start + min(PLAN_SECONDS, chain.slot_seconds / 10)
             yield Piece(f"plan:{number}", PLAN_DUTIES, (), publish, publish, until, RETRY_SECONDS)
+            # Between attestations and aggregates, when workers and node have nothing else to do.
+            publish = start + chain.slot_seconds / 2
+            yield Piece(f"prepare:{number}", PREPARE_NODES, (), publish, publish, until, RETRY_SECONDS)
         number += 1
 
 
@@ -102,7 +130,7 @@ def first_pieces(settings: Settings, now: float) -> Iterator[Piece]:
 
 
 def chain_start_pieces(chain: BeaconChain, now: float) -> Iterator[Piece]:
-    """What is done at once when the chain's constants become known: metadata, plan, and the slot under way."""
+    """What is done at once when the chain's constants become known: metadata, plan, and what is under way."""
     half = chain.slots_per_epoch * chain.slot_seconds / 2
     number = max(0, int((now - chain.genesis_time) // half))
     until = max(now, chain.genesis_time) + half

@@ -16,6 +16,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from ssv_pool.errors import SsvPoolError
 from ssv_pool.messaging.claims import ClaimState
+from ssv_pool.messaging.tasks import ORDINARY, URGENT
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from workers import schedule
@@ -100,24 +101,30 @@ class Ticker:
         due = [piece for when, piece in self._looks.values() if when <= now]
         if not due:
             return
+        due.sort(key=lambda piece: piece.task != schedule.PROPOSE_SLOT)
         for piece, state in zip(due, self._context.claims.states([piece.key for piece in due]), strict=True):
             if state is ClaimState.DONE:
                 del self._looks[piece.key]
             elif piece.until <= now:
                 del self._looks[piece.key]
-                if piece.task == schedule.ATTEST_SLOT and piece.begin > self._since:
-                    _log.warning("a slot's attestations were not started in time", key=piece.key)
+                if piece.task in schedule.DUTIES and piece.begin > self._since:
+                    _log.warning(f"a slot's {schedule.DUTIES[piece.task]} were not started in time", key=piece.key)
             else:
                 if state is ClaimState.FREE:
                     self._send(piece)
                 self._looks[piece.key] = (max(now, piece.begin) + piece.again, piece)
 
     def _send(self, piece: Piece) -> None:
+        # The task itself looks at ``until``; the broker need not drop it to the instant.
+        expires = piece.until + 1
+        if self._now() >= expires:
+            # A stall of the machine or the broker: Celery has a page about tasks that expired before they were sent.
+            return
         self._app.send_task(
             piece.task,
             (piece.key, piece.until, *piece.arguments),
-            # The task itself looks at ``until``; the broker need not drop it to the instant.
-            expires=datetime.fromtimestamp(piece.until + 1, UTC),
+            expires=datetime.fromtimestamp(expires, UTC),
+            priority=URGENT if piece.task == schedule.PROPOSE_SLOT else ORDINARY,
             retry=False,
             ignore_result=True,
         )

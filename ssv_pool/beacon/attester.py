@@ -1,62 +1,37 @@
-"""The beginning and the end of an attestation duty: start it in every committee, and post what comes out of it."""
+"""The beginning of a committee's duty: the attestations and sync committee messages of a slot, in every committee."""
 
-import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
 
-import redis
-
-from ssv_pool.beacon.answers import Refusal
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.beacon.planner import CommitteeSlot
+from ssv_pool.beacon.window import Clock, SlotWindow, Work, keep_trying, publish
 from ssv_pool.messaging.bus import CommandBus
-from ssv_pool.messaging.commands import AttestationSubmission, StartCommitteeDuty, committee_duty_key
+from ssv_pool.messaging.commands import StartCommitteeDuty, committee_duty_key
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote
-from ssv_pool.protocol.types.primitives import Slot
+from ssv_pool.protocol.types.roles import BeaconRole
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
-"""Pauses between attempts in seconds, each twice the one before."""
-
-SUBMIT_SECONDS = 4.0
-"""Time limit of one attempt to post attestations."""
+SYNC_MESSAGE_SLOTS = 2
+"""Slots after which sync committee messages are worth nothing: they go into the next slot's block."""
 
 _log = logger(__name__)
 
-_Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time, to be replaced in tests."""
-
-    now: Callable[[], float] = time.time
-    """Seconds since the UNIX epoch."""
-    sleep: Callable[[float], None] = time.sleep
-    """Wait so many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SlotWindow:
-    """When the work of a slot is done."""
-
-    slot: Slot
-    """The slot."""
-    due: float
-    """When it should begin."""
-    begun: float
-    """When it began."""
-    until: float
-    """From then on it is not begun any more."""
-
 
 class Attester:
-    """Starts the attestation duties of one operator."""
+    """Starts the committee duties of one operator."""
 
-    def __init__(self, client: BeaconClient, bus: CommandBus, timeout: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        client: BeaconClient,
+        bus: CommandBus,
+        timeout: float,
+        clock: Clock | None = None,
+        *,
+        keep: Callable[[AttestationData], None] | None = None,
+    ) -> None:
         """Make one.
 
         Args:
@@ -64,11 +39,13 @@ class Attester:
             bus: the way to the node.
             timeout: longest wait for attestation data in one attempt, in seconds.
             clock: the time, the real one by default.
+            keep: is told the attestation data of a slot once its duties are started.
         """
         self._client = client
         self._bus = bus
         self._timeout = timeout
         self._clock = clock or Clock()
+        self._keep = keep
 
     def start(self, chain: BeaconChain, window: SlotWindow, committees: Sequence[CommitteeSlot]) -> bool:
         """Get the slot's attestation data once and tell the node to start every committee's duty.
@@ -81,18 +58,22 @@ class Attester:
             return False
         fetched = self._clock.now()
         commands = start_commands(chain, window, committees, data)
-        if not self._publish(window, commands):
+        if not publish(self._bus, self._clock, window, "attestations", commands):
             return False
         published = self._clock.now()
+        kinds = Counter(duty.type for committee in committees for duty in committee.duties)
         _log.info(
             "attestations started",
             slot=window.slot,
             committees=len(committees),
-            validators=sum(len(committee.duties) for committee in committees),
+            validators=kinds[BeaconRole.ATTESTER],
+            sync_members=kinds[BeaconRole.SYNC_COMMITTEE],
             delay_ms=round((window.begun - window.due) * 1000, 1),
             data_ms=round((fetched - window.begun) * 1000, 1),
             bus_ms=round((published - fetched) * 1000, 1),
         )
+        if self._keep is not None:
+            self._keep(data)
         return True
 
     def _attestation_data(self, chain: BeaconChain, window: SlotWindow) -> AttestationData | None:
@@ -105,41 +86,17 @@ class Attester:
                 raise BeaconError("GET /eth/v1/validator/attestation_data", 200, what)
             return data
 
-        return self._until(window, "no attestation data: trying again", fetch, BeaconError)
-
-    def _publish(self, window: SlotWindow, commands: Sequence[StartCommitteeDuty]) -> bool:
-        def publish() -> bool:
-            self._bus.publish(*commands)
-            return True
-
-        return bool(self._until(window, "the broker does not take commands: trying again", publish, redis.RedisError))
-
-    def _until(
-        self, window: SlotWindow, trouble: str, attempt: Callable[[], _Result], expected: type[Exception]
-    ) -> _Result | None:
-        pause, told = FIRST_PAUSE, False
-        while True:
-            try:
-                return attempt()
-            except expected as error:
-                problem = str(error).partition("\n")[0]
-            late = self._clock.now() + pause >= window.until
-            if late:
-                _log.error("attestations missed", slot=window.slot, problem=problem)
-                return None
-            if not told:
-                _log.warning(trouble, slot=window.slot, problem=problem)
-                told = True
-            self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        return keep_trying(self._clock, window, Work("attestations", "no attestation data"), fetch, BeaconError)
 
 
 def start_commands(
     chain: BeaconChain, window: SlotWindow, committees: Sequence[CommitteeSlot], data: AttestationData
 ) -> list[StartCommitteeDuty]:
-    """One command for each committee. The deadline is an epoch after the slot: the first inclusion window's end."""
+    """One command for each committee.
+
+    The deadline is an epoch after the slot, the end of the first inclusion window, and sooner where nobody attests.
+    """
     vote = BeaconVote(data.beacon_block_root, data.source, data.target)
-    deadline = chain.start_of(window.slot + chain.slots_per_epoch)
     return [
         StartCommitteeDuty(
             key=committee_duty_key(window.slot, committee.committee_id),
@@ -149,43 +106,12 @@ def start_commands(
             beacon_vote=vote,
             due=window.due,
             begun=window.begun,
-            deadline=deadline,
+            deadline=chain.start_of(window.slot + _slots_of_worth(chain, committee)),
         )
         for committee in committees
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionResult:
-    """What became of one attempt to post attestations."""
-
-    accepted: int
-    """How many the beacon node has now."""
-    left: AttestationSubmission | None
-    """What to try again; None when nothing is left."""
-    problem: str
-    """Why something is left, one line; empty when nothing is."""
-
-
-def submit(client: BeaconClient, submission: AttestationSubmission, now: float) -> SubmissionResult:
-    """Post attestations once. Those the node refuses, unless it has them already, are left for another attempt.
-
-    A refusal may pass by itself (a head block the node has not seen yet), so all are worth trying until the deadline.
-    """
-    timeout = min(SUBMIT_SECONDS, max(0.5, submission.deadline - now))
-    try:
-        refusals = client.submit_attestations(submission.fork, submission.attestations, timeout=timeout)
-    except BeaconError as error:
-        return SubmissionResult(0, submission, str(error))
-    refused = {refusal.position: refusal for refusal in refusals if not refusal.already_known}
-    left = tuple(a for position, a in enumerate(submission.attestations) if position in refused)
-    accepted = len(submission.attestations) - len(left)
-    if not left:
-        return SubmissionResult(accepted, None, "")
-    rest = AttestationSubmission(submission.key, submission.slot, submission.fork, left, submission.deadline)
-    return SubmissionResult(accepted, rest, _first(refused))
-
-
-def _first(refused: dict[int, Refusal]) -> str:
-    position, refusal = min(refused.items())
-    return f"{len(refused)} refused, the first (position {position}): {refusal.message}"
+def _slots_of_worth(chain: BeaconChain, committee: CommitteeSlot) -> int:
+    attests = any(duty.type == BeaconRole.ATTESTER for duty in committee.duties)
+    return chain.slots_per_epoch if attests else SYNC_MESSAGE_SLOTS

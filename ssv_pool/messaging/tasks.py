@@ -20,9 +20,11 @@ from ssv_pool.messaging.commands import (
     SUBMISSIONS,
     AttestationSubmission,
     BeaconRequest,
+    BlockSubmission,
     JournalEntry,
     Submission,
 )
+from ssv_pool.protocol.events import AskKind
 
 SUBMIT = "ssv.submit"
 """Task: post something signed. Payload: one of SUBMISSIONS."""
@@ -30,11 +32,11 @@ SUBMIT = "ssv.submit"
 ASK_BEACON = "ssv.ask_beacon"
 """Task: fetch an object from the beacon node. Payload: BeaconRequest."""
 
-SUBMIT_ATTESTATIONS = "ssv.submit_attestations"
-"""Task: post attestations. Payload: AttestationSubmission."""
-
 RECORD_DUTY = "ssv.record_duty"
 """Task: keep a duty's story. Payload: JournalEntry."""
+
+URGENT, ORDINARY = 0, 5
+"""Priorities of tasks. A worker that is free takes urgent ones first: proposals, and all that belongs to them."""
 
 VISIBILITY_SECONDS = 10
 """After this time a task that a worker took and neither finished nor gave back is given to another.
@@ -60,7 +62,7 @@ def celery_config(broker: BrokerUrl, instance: str) -> dict[str, Any]:
             "visibility_timeout": VISIBILITY_SECONDS,
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": SOCKET_SECONDS,
-            "priority_steps": [0],
+            "priority_steps": [URGENT, ORDINARY],
         },
         "task_default_queue": "duties",
         "task_serializer": "json",
@@ -89,16 +91,18 @@ class TaskSender:
 
     def submit(self, submission: Submission) -> None:
         """Have something posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
-        task = SUBMIT_ATTESTATIONS if isinstance(submission, AttestationSubmission) else SUBMIT
-        self._send(task, SUBMISSIONS.encode(submission).decode(), submission.key, submission.deadline)
+        urgent = isinstance(submission, BlockSubmission)
+        payload = SUBMISSIONS.encode(submission).decode()
+        self._send(SUBMIT, payload, submission.key, submission.deadline, URGENT if urgent else ORDINARY)
 
     def submit_attestations(self, submission: AttestationSubmission) -> None:
-        """Have attestations posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
+        """Have attestations posted: ``submit`` under its older name."""
         self.submit(submission)
 
     def ask_beacon(self, request: BeaconRequest) -> None:
         """Have an object fetched; tries until the deadline. Raises UnavailableError when the broker stays away."""
-        self._send(ASK_BEACON, REQUESTS.encode(request).decode(), request.key, request.deadline)
+        priority = URGENT if request.kind is AskKind.BLOCK else ORDINARY
+        self._send(ASK_BEACON, REQUESTS.encode(request).decode(), request.key, request.deadline, priority)
 
     def record_duty(self, entry: JournalEntry) -> None:
         """Have a duty's story kept; tries for a minute. Raises UnavailableError when the broker stays away."""
@@ -108,13 +112,15 @@ class TaskSender:
         """Close the connections to the broker."""
         self._app.close()
 
-    def _send(self, name: str, payload: str, key: str, deadline: float) -> None:
+    def _send(self, name: str, payload: str, key: str, deadline: float, priority: int = ORDINARY) -> None:
         wait = 0.05
         while True:
             try:
                 # Past the deadline by a little: the task says itself that it came too late.
                 expires = datetime.fromtimestamp(deadline + EXPIRY_SECONDS, UTC)
-                self._app.send_task(name, (payload,), expires=expires, retry=False, ignore_result=True)
+                self._app.send_task(
+                    name, (payload,), expires=expires, priority=priority, retry=False, ignore_result=True
+                )
             except (OperationalError, KombuError, CeleryError, OSError) as error:
                 if self._clock() + wait >= deadline:
                     problem = str(error).partition("\n")[0]

@@ -143,7 +143,7 @@ class EventHandler:
             case ClusterLiquidated() | ClusterReactivated():
                 return _cluster_changed(session, block, event)
             case FeeRecipientUpdated():
-                changed = changes.set_fee_recipient(session, event.owner, event.recipient)
+                changed = changes.set_fee_recipient(session, event.owner, event.recipient, block.time)
                 return None if changed else Ignored.NO_CHANGE
             case ValidatorExited():
                 _validator_exited(session, block, log, event)

@@ -15,6 +15,12 @@ from ssv_pool.protocol.types.primitives import OperatorId, Slot
 from ssv_pool.store.models import JournalRow
 from ssv_pool.store.upsert import insert_missing
 
+REFUSED = "refused"
+"""The step at which the own beacon node first refused what a duty came to."""
+
+MAX_DETAIL = 400
+"""Characters of a beacon node's text that are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
@@ -51,7 +57,9 @@ def record(session: Session, entry: JournalEntry) -> None:
     if row.outcome == Outcome.COMPLETED.value != entry.outcome:
         return
     row.role, row.slot, row.executor = entry.role, entry.slot, entry.executor
-    row.outcome, row.reason, row.detail = entry.outcome, entry.reason, entry.detail
+    # What was found out after it completed stays too.
+    reason = entry.reason or (row.reason if row.outcome == entry.outcome else None)
+    row.outcome, row.reason, row.detail = entry.outcome, reason, entry.detail or row.detail
     row.round, row.silent_operators = entry.round, list(entry.silent_operators)
     row.steps = {**entry.steps, **row.steps}
 
@@ -60,6 +68,39 @@ def add_steps(session: Session, key: str, role: int, slot: Slot, steps: Mapping[
     """Add steps to a duty, also before ``record`` was called for it. A step already there keeps its time."""
     row = _locked_row(session, JournalEntry(key, role, slot))
     row.steps = {**steps, **row.steps}
+
+
+def add_refusal(session: Session, key: str, role: int, slot: Slot, when: float, text: str) -> None:
+    """Note that the own beacon node refused what a duty came to, and what it said; the first refusal counts.
+
+    Also before ``record`` was called for it. An entry with the step ``refused`` and without ``accepted`` was not
+    accepted (yet); its detail is the node's text, where the core had nothing to say.
+
+    Args:
+        session: a transaction.
+        key: the duty's key.
+        role: its runner role number.
+        slot: its slot.
+        when: when it was refused, seconds since the UNIX epoch.
+        text: the node's words, one line.
+    """
+    row = _locked_row(session, JournalEntry(key, role, slot))
+    row.steps = {REFUSED: when, **row.steps}
+    row.detail = row.detail or text[:MAX_DETAIL]
+
+
+def add_finding(session: Session, finding: JournalEntry) -> None:
+    """Add what was found out of a duty afterwards; makes the entry where there is none.
+
+    Steps already there keep their times; outcome, reason, detail and executor count only where there are none.
+    """
+    row = _locked_row(session, finding)
+    row.steps = {**finding.steps, **row.steps}
+    row.executor = row.executor or finding.executor
+    row.outcome = row.outcome or finding.outcome
+    if row.reason is None and finding.reason is not None:
+        row.reason = finding.reason
+        row.detail = "; ".join(text for text in (finding.detail, row.detail) if text)[: 2 * MAX_DETAIL]
 
 
 def entries(

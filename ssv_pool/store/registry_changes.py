@@ -12,9 +12,17 @@ from sqlalchemy.orm import Session
 
 from ssv_pool.protocol.types.ids import cluster_id, committee_id
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
-from ssv_pool.store.models import CommitteeMembership, ExitRequest, Operator, Owner, StoreState, Validator
+from ssv_pool.store.models import (
+    CommitteeMembership,
+    ExitRequest,
+    FeeRecipientChange,
+    Operator,
+    Owner,
+    StoreState,
+    Validator,
+)
 from ssv_pool.store.records import ValidatorMetadata, pack_ids, unpack_ids
-from ssv_pool.store.upsert import insert_missing
+from ssv_pool.store.upsert import insert_missing, upsert
 
 NONCE_MODULUS = 2**16
 """The registration nonce is a 16-bit counter in every client."""
@@ -77,11 +85,16 @@ def take_nonce(session: Session, owner: bytes) -> int:
     return nonce
 
 
-def set_fee_recipient(session: Session, owner: bytes, recipient: bytes) -> bool:
-    """Set the address (20 bytes) that gets the block rewards of an owner's validators. Returns whether it changed."""
+def set_fee_recipient(session: Session, owner: bytes, recipient: bytes, block_time: int) -> bool:
+    """Set the address (20 bytes) that gets the block rewards of an owner's validators. Returns whether it changed.
+
+    When it did is remembered: ``block_time`` is the event's, seconds since the UNIX epoch.
+    """
     row = _owner(session, owner)
     changed = row.fee_recipient != recipient
     row.fee_recipient = recipient
+    if changed:
+        upsert(session, FeeRecipientChange, [{"owner": owner, "block_time": block_time}])
     return changed
 
 

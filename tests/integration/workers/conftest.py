@@ -18,7 +18,13 @@ import redis
 
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import stream_name
-from ssv_pool.messaging.commands import COMMANDS, AttestationSubmission, StartCommitteeDuty
+from ssv_pool.messaging.commands import (
+    COMMANDS,
+    AttestationSubmission,
+    BeaconAnswer,
+    BeginValidatorDuty,
+    StartCommitteeDuty,
+)
 from ssv_pool.messaging.identity import announce_operator
 from ssv_pool.messaging.tasks import TaskSender
 from ssv_pool.messaging.valkey import EmbeddedValkey
@@ -161,6 +167,21 @@ class Operator:
 
     def started(self):
         return [command for command in self.commands() if isinstance(command, StartCommitteeDuty)]
+
+    def begun(self, role):
+        """What was begun for single validators in this beacon role."""
+        found = [command for command in self.commands() if isinstance(command, BeginValidatorDuty)]
+        return [command for command in found if command.duty.type == role]
+
+    def answers_to(self, key):
+        return [command for command in self.commands() if isinstance(command, BeaconAnswer) and command.key == key]
+
+    def start_of(self, slot):
+        return self.genesis + slot * self.slot_seconds
+
+    def posted(self, path):
+        """The bodies that the beacon node took at a path, in turn; of SSZ the length."""
+        return [body for where, body in self.call("/log")["posted"] if where == path]
 
     def starts_by_slot(self):
         """Slot → how many duties were started for it (2 is right)."""

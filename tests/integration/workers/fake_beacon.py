@@ -1,10 +1,12 @@
 """A beacon node that knows nothing but duties, and an execution node at ``/rpc``: a process of its own for the tests.
 
-Prints its port as the first line. Every validator attests once an epoch, in slot ``index mod SLOTS_PER_EPOCH``.
+Prints its port as the first line. Every validator attests once an epoch, in slot ``index mod SLOTS_PER_EPOCH``, and
+proposes in slot ``index mod 16``; validators 3 and 12 are in the sync committee.
 ``GET /control?…`` changes its behaviour: ``hold=<slot>`` (attestation data of that slot hangs for 60 s, once),
 ``refuse=<n>`` (the next n submissions get an error), ``partial=<n>`` (the next n submissions: the first is refused),
 ``sick=1|0`` (everything is 503), ``root=<byte>`` (the dependent root's byte),
-``hang=1`` (the next submission hangs for 60 s). ``GET /log`` is what happened.
+``hang=1`` (the next submission hangs for 60 s), ``block=<n>`` (the next n blocks asked for are of another slot),
+``quiet=1`` (no head events). ``GET /log`` is what happened.
 """
 
 import argparse
@@ -13,7 +15,11 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+SYNC_MEMBERS = {3: [5, 200], 12: [7]}
+"""Validator → its places in the sync committee."""
 
 
 def root(byte):
@@ -24,7 +30,8 @@ class State:
     def __init__(self, options):
         self.options = options
         self.control = {"hold": -1, "refuse": 0, "partial": 0, "sick": 0, "root": 1, "hang": 0}
-        self.log = {"data": [], "submitted": [], "held_port": None, "duties": []}
+        self.control |= {"block": 0, "quiet": 0}
+        self.log = {"data": [], "submitted": [], "held_port": None, "duties": [], "posted": [], "asked": []}
         self.lock = threading.Lock()
 
     def slot(self):
@@ -85,8 +92,16 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer({"data": [{"epoch": "0", "current_version": "0x06000001"}]})
             case "attestation_data":
                 return self.attestation_data(int(query["slot"]))
+            case "aggregate_attestation":
+                return self.aggregate(int(query["slot"]), int(query["committee_index"]), query["attestation_data_root"])
+            case "sync_committee_contribution":
+                return self.contribution(query)
         if url.path == "/eth/v1/events":
             return self.heads()
+        if url.path.startswith("/eth/v1/validator/duties/proposer/"):
+            return self.proposers(int(url.path.rsplit("/", 1)[1]))
+        if url.path.startswith("/eth/v3/validator/blocks/"):
+            return self.block(int(url.path.rsplit("/", 1)[1]), query)
         return self.answer({"code": 404, "message": "no such route"}, 404)
 
     def heads(self):
@@ -96,6 +111,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         while not self.state.control["sick"]:
+            if self.state.control["quiet"]:
+                time.sleep(0.1)
+                continue
             dependent = root(self.state.control["root"])
             data = {
                 "slot": str(self.state.slot()),
@@ -118,18 +136,65 @@ class Handler(BaseHTTPRequestHandler):
             state.log["data"].append([slot, time.time()])
         if held:
             time.sleep(60)
-        epoch = slot // state.options.slots_per_epoch
-        data = {
+        return self.answer({"data": self.data_of(slot)})
+
+    def data_of(self, slot):
+        epoch = slot // self.state.options.slots_per_epoch
+        return {
             "slot": str(slot),
             "index": "0",
             "beacon_block_root": root(3),
             "source": {"epoch": str(max(0, epoch - 1)), "root": root(4)},
             "target": {"epoch": str(epoch), "root": root(5)},
         }
-        return self.answer({"data": data})
+
+    def note(self, *what):
+        with self.state.lock:
+            self.state.log["asked"].append(list(what))
+
+    def aggregate(self, slot, committee_index, data_root):
+        self.note("aggregate", slot, committee_index)
+        data = self.data_of(slot)
+        if data_root != "0x" + data_root_of(data).hex():
+            return self.answer({"code": 404, "message": "no aggregate of this data"}, 404)
+        bits = (1 << committee_index).to_bytes(8, "little").hex()
+        found = {"aggregation_bits": "0x07", "data": data, "signature": "0x" + "aa" * 96, "committee_bits": f"0x{bits}"}
+        return self.answer({"version": "fulu", "data": found})
+
+    def contribution(self, query):
+        self.note("contribution", int(query["slot"]), int(query["subcommittee_index"]))
+        if query["beacon_block_root"] != root(3):
+            return self.answer({"code": 404, "message": "no contribution for this block"}, 404)
+        found = {key: query[key] for key in ("slot", "beacon_block_root", "subcommittee_index")}
+        return self.answer({"data": {**found, "aggregation_bits": "0x21" + "00" * 15, "signature": "0x" + "bb" * 96}})
+
+    def proposers(self, epoch):
+        spread = self.state.options.slots_per_epoch
+        slots = range(epoch * spread, (epoch + 1) * spread)
+        data = [
+            {
+                "pubkey": "0x" + (slot % 16).to_bytes(48, "big").hex(),
+                "validator_index": str(slot % 16),
+                "slot": str(slot),
+            }
+            for slot in slots
+        ]
+        return self.answer({"dependent_root": root(self.state.control["root"]), "data": data})
+
+    def block(self, slot, query):
+        self.note("block", slot, query.get("builder_boost_factor"))
+        raw = block_of(slot + 1 if self.take("block") else slot, query)
+        self.send_response(200)
+        self.send_header("content-type", "application/octet-stream")
+        self.send_header("eth-consensus-version", "fulu")
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        is_ssz = self.headers["content-type"] == "application/octet-stream"
+        body = len(raw) if is_ssz else json.loads(raw)
         state = self.state
         path = urlsplit(self.path).path
         if path == "/rpc":
@@ -145,6 +210,15 @@ class Handler(BaseHTTPRequestHandler):
             state.log["duties"].append(epoch)
             data = [self.duty(epoch, int(index)) for index in body]
             return self.answer({"dependent_root": root(state.control["root"]), "data": data})
+        if path.startswith("/eth/v1/validator/duties/sync/"):
+            members = [index for index in map(int, body) if index in SYNC_MEMBERS]
+            return self.answer({"data": [self.sync_duty(index) for index in members]})
+        if path in POSTED:
+            if self.take("refuse"):
+                return self.answer({"code": 400, "message": "not this one"}, 400)
+            with state.lock:
+                state.log["posted"].append([path, body])
+            return self.answer({})
         if path == "/eth/v2/beacon/pool/attestations":
             if self.take("hang"):
                 state.log["held_port"] = self.client_address[1]
@@ -161,6 +235,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"code": 400, "failures": failures} if failures else {}, 400 if failures else 200)
         return self.answer({"code": 404, "message": "no such route"}, 404)
 
+    def sync_duty(self, index):
+        return {
+            "pubkey": "0x" + index.to_bytes(48, "big").hex(),
+            "validator_index": str(index),
+            "validator_sync_committee_indices": [str(place) for place in SYNC_MEMBERS[index]],
+        }
+
     def duty(self, epoch, index):
         spread = self.state.options.slots_per_epoch
         return {
@@ -172,6 +253,50 @@ class Handler(BaseHTTPRequestHandler):
             "validator_committee_index": str(index % 32),
             "slot": str(epoch * spread + index % spread),
         }
+
+
+POSTED = frozenset(
+    {
+        "/eth/v1/beacon/pool/sync_committees",
+        "/eth/v1/beacon/pool/voluntary_exits",
+        "/eth/v1/validator/beacon_committee_subscriptions",
+        "/eth/v1/validator/contribution_and_proofs",
+        "/eth/v1/validator/prepare_beacon_proposer",
+        "/eth/v1/validator/register_validator",
+        "/eth/v1/validator/sync_committee_subscriptions",
+        "/eth/v2/beacon/blinded_blocks",
+        "/eth/v2/beacon/blocks",
+        "/eth/v2/validator/aggregate_and_proofs",
+    }
+)
+"""What is taken and kept in the log; of SSZ its length."""
+
+
+def data_root_of(data):
+    from ssv_pool.protocol.types import AttestationData, Checkpoint
+
+    source, target = (
+        Checkpoint(int(data[name]["epoch"]), bytes.fromhex(data[name]["root"][2:])) for name in ("source", "target")
+    )
+    head = bytes.fromhex(data["beacon_block_root"][2:])
+    return AttestationData(int(data["slot"]), int(data["index"]), head, source, target).hash_tree_root()
+
+
+def block_of(slot, query):
+    """SSZ of the BlockContents of an empty Fulu block."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+    from executor_network import zero
+
+    from ssv_pool.protocol.types.beacon_schemas import block_schemas
+    from ssv_pool.protocol.types.versions import DataVersion
+
+    schemas = block_schemas(DataVersion.FULU)
+    block = zero(schemas.full)
+    body = block.body._replace(
+        randao_reveal=bytes.fromhex(query["randao_reveal"][2:]), graffiti=bytes.fromhex(query["graffiti"][2:])
+    )
+    contents = zero(schemas.contents)._replace(block=block._replace(slot=slot, proposer_index=slot % 16, body=body))
+    return schemas.contents.encode(contents)
 
 
 def execution(method, parameters):

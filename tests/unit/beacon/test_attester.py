@@ -3,13 +3,12 @@ from dataclasses import replace
 import pytest
 import redis
 
-from ssv_pool.beacon.answers import Refusal
-from ssv_pool.beacon.attester import Attester, Clock, SlotWindow, SubmissionResult, submit
+from ssv_pool.beacon.attester import Attester, start_commands
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.beacon.planner import CommitteeSlot
-from ssv_pool.messaging.commands import AttestationSubmission, StartCommitteeDuty
+from ssv_pool.beacon.window import Clock, SlotWindow
+from ssv_pool.messaging.commands import StartCommitteeDuty
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
-from ssv_pool.protocol.events import SignedAttestation
 from ssv_pool.protocol.types import AttestationData, BeaconVote, Checkpoint, ValidatorDuty
 
 CHAIN = BeaconChain(1000.0, bytes(32), 1000, 8, (ForkVersion(0, bytes(4), "fulu"),))
@@ -47,7 +46,8 @@ class World:
         self.time += seconds
 
     def start(self):
-        attester = Attester(self, self, 4.0, Clock(lambda: self.time, self.sleep))
+        self.kept = []
+        attester = Attester(self, self, 4.0, Clock(lambda: self.time, self.sleep), keep=self.kept.append)
         return attester.start(CHAIN, WINDOW, COMMITTEES)
 
 
@@ -73,6 +73,7 @@ class TestStart:
         assert world.start()
         assert [arguments for arguments, _ in world.attestation_data.calls] == [(9,)]
         assert world.publish.calls == [(commands(), {})]
+        assert world.kept == [DATA]
 
     def test_a_beacon_node_in_trouble_is_asked_again(self):
         world = World([NO_ANSWER, NO_ANSWER, DATA], [None])
@@ -94,6 +95,7 @@ class TestStart:
     def test_when_the_time_is_over_the_slot_is_missed(self, data, publish):
         world = World(data, publish)
         assert not world.start()
+        assert world.kept == []
         assert WINDOW.until - 1 < world.time < WINDOW.until
 
     def test_no_answer_is_waited_for_beyond_the_end(self):
@@ -104,32 +106,13 @@ class TestStart:
         assert min(timeouts) >= 0.2
 
 
-def submission(*indices, deadline=2000.0):
-    signed = tuple(SignedAttestation(index, 0, 9, 0, DATA, bytes(96)) for index in indices)
-    return AttestationSubmission("key", 9, "fulu", signed, deadline)
-
-
-class Node:
-    def __init__(self, answer):
-        self.submit_attestations = Steps(answer)
-
-
-class TestSubmit:
-    def test_all_accepted(self):
-        node = Node([])
-        assert submit(node, submission(1, 2), 1000.0) == SubmissionResult(2, None, "")
-        assert node.submit_attestations.calls == [(("fulu", submission(1, 2).attestations), {"timeout": 4.0})]
-
-    def test_what_is_refused_is_left(self):
-        node = Node([Refusal(1, "unknown block"), Refusal(0, "already known")])
-        left = submission(2)
-        problem = "1 refused, the first (position 1): unknown block"
-        assert submit(node, submission(1, 2, 3), 1000.0) == SubmissionResult(2, left, problem)
-
-    def test_no_answer_leaves_all(self):
-        whole = submission(1, 2)
-        problem = "beacon node: GET /x: no answer: refused"
-        assert submit(Node(NO_ANSWER), whole, 1000.0) == SubmissionResult(0, whole, problem)
-
-    def test_a_refusal_of_nothing_we_sent_is_no_refusal(self):
-        assert submit(Node([Refusal(7, "what")]), submission(1), 1000.0) == SubmissionResult(1, None, "")
+def test_what_only_the_sync_committee_votes_for_is_worth_nothing_after_the_next_slot():
+    sync = ValidatorDuty(3, bytes([5]) * 48, 9, 5, validator_sync_committee_indices=(7, 9))
+    [both, alone] = start_commands(
+        CHAIN,
+        WINDOW,
+        [CommitteeSlot(bytes(32), (*COMMITTEES[0].duties, sync)), CommitteeSlot(bytes([9]) * 32, (sync,))],
+        DATA,
+    )
+    assert (both.validator_duties, both.deadline) == ((*COMMITTEES[0].duties, sync), 1017.0)
+    assert (alone.validator_duties, alone.deadline) == ((sync,), 1011.0)

@@ -39,6 +39,7 @@ from ssv_pool.store.models import Owner
 from ssv_pool.store.registry import (
     event_counts,
     exit_requests,
+    fee_recipient_changes_since,
     load_registry,
     malformed_events,
     own_shares,
@@ -371,10 +372,15 @@ def test_a_cluster_without_validators_is_ignored(chain: Chain) -> None:
 
 def test_the_fee_recipient_holds_for_all_validators_of_the_owner(chain: Chain) -> None:
     chain.mine(fee_recipient_updated(b"f" * 20))
+    changed = make_block(chain.number).time
     chain.mine(registration(SECRET, 0), registration(OTHER_SECRET, 1, ids=(4, 5, 6, 7)), registration(1003, 0, BOB))
     recipients = {validator.public_key: validator.fee_recipient for validator in state(chain).validators}
     assert recipients == {KEY: b"f" * 20, OTHER_KEY: b"f" * 20, bls.secret_to_public(1003): BOB}
     assert chain.outcome(fee_recipient_updated(b"f" * 20)) == [("ignored", "no-change", None)]
+    # When it last changed is known: its validators are registered anew some slots later.
+    with chain.database.read() as session:
+        assert fee_recipient_changes_since(session, changed) == [(ALICE, changed)]
+        assert fee_recipient_changes_since(session, changed + 1) == []
 
 
 def test_an_exit_is_kept_as_a_request(chain: Chain) -> None:

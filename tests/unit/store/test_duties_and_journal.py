@@ -10,7 +10,7 @@ from ssv_pool.protocol.types.primitives import Epoch, OperatorId, PublicKey, Roo
 from ssv_pool.store import Database
 from ssv_pool.store.chain import load_chain, save_chain
 from ssv_pool.store.duties import Plan, duties_of_slot, has_epoch, plan_of, prune_duties, replace_duties
-from ssv_pool.store.journal import JournalEntry, add_steps, entries, prune_journal, record
+from ssv_pool.store.journal import JournalEntry, add_refusal, add_steps, entries, prune_journal, record
 from ssv_pool.store.records import ValidatorMetadata
 from ssv_pool.store.registry import load_registry
 from ssv_pool.store.registry_changes import NewValidator, add_validator, update_metadata
@@ -128,6 +128,23 @@ def test_a_step_keeps_the_time_told_first(database: Database) -> None:
         add_steps(session, "key", 0, Slot(1), {"accepted": 2.0})
         add_steps(session, "key", 0, Slot(1), {"accepted": 3.0})
         assert entries(session) == [JournalEntry("key", 0, Slot(1), steps={"accepted": 2.0})]
+
+
+@pytest.mark.parametrize("recorded_first", [True, False])
+def test_what_the_beacon_node_said_to_a_refused_duty_is_kept(database: Database, recorded_first: bool) -> None:
+    done = JournalEntry("key", 2, Slot(1), b"validator", "completed", steps={"decided": 1.0})
+    actions = [
+        lambda session: record(session, done),
+        lambda session: add_refusal(session, "key", 2, Slot(1), 2.0, "bad state root"),
+        lambda session: add_refusal(session, "key", 2, Slot(1), 3.0, "still bad"),
+    ]
+    for action in actions if recorded_first else actions[::-1]:
+        with database.session() as session:
+            action(session)
+    with database.read() as session:
+        [entry] = entries(session)
+    first = ("bad state root", 2.0) if recorded_first else ("still bad", 3.0)
+    assert (entry.outcome, entry.executor, (entry.detail, entry.steps["refused"])) == ("completed", b"validator", first)
 
 
 def test_no_step_is_lost_between_writers(database: Database, open_database: Callable[[], Database]) -> None:
