@@ -1,4 +1,4 @@
-"""Real servers for tests: a PostgreSQL of one's own, and a JSON-RPC proxy that misbehaves on command."""
+"""Real servers for tests: a PostgreSQL of one's own, a JSON-RPC proxy and a beacon node that misbehave on command."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -224,3 +225,84 @@ class RpcProxy:
 
 def _json(request: dict[str, Any], **content: Any) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request["id"], **content}).encode()
+
+
+class FakeBeaconNode:
+    """An HTTP server on loopback that answers the Beacon API from a table; a context manager.
+
+    ``table``: "METHOD path" → JSON for status 200, or (status, JSON), or a function that writes the whole answer
+    itself: it gets the request's handler, and may wait for ``released``.
+    """
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
+        self.asked: list[str] = []
+        """The requests that came, as "METHOD path"."""
+        self.released = threading.Event()
+        """Set when the node goes away: whatever waits in a handler ends then."""
+        self._port = 0
+        self._server: ThreadingHTTPServer | None = None
+        self._open: set[socket.socket] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, again on the same port after a ``stop``."""
+        node = self
+        self.released = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                node._open.add(self.connection)
+                self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                key = f"{self.command} {self.path.partition('?')[0]}"
+                node.asked.append(key)
+                with suppress(OSError):
+                    node._answer(self, node.table.get(key, (404, {"message": "no route"})))
+
+            do_POST = do_GET  # noqa: N815 - http.server's name
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server.daemon_threads = True
+        self._port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Go away as a killed process does: connections are cut, new ones refused."""
+        self.released.set()
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def _answer(self, handler: BaseHTTPRequestHandler, answer: Any) -> None:
+        if callable(answer):
+            answer(handler)
+            return
+        status, body = answer if isinstance(answer, tuple) else (200, answer)
+        raw = json.dumps(body).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
