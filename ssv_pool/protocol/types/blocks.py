@@ -3,7 +3,7 @@
 What a proposer signs is the block's root, and a blinded block has the root of its full one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ssv_pool.protocol.types import ssz
@@ -33,6 +33,8 @@ class DecodedBlock:
     raw: bytes
     """Its SSZ bytes."""
     preset: Preset = MAINNET
+    header: Any = field(default=None, compare=False, repr=False)
+    """The payload's header of a full block: its lists are hashed once, for the root and for the blinded form."""
 
     @property
     def block(self) -> Any:
@@ -103,19 +105,7 @@ def blinded_of(block: DecodedBlock) -> DecodedBlock:
     if block.blinded:
         return block
     schemas = block_schemas(block.version, block.preset)
-    full = block.block
-    payload = full.body.execution_payload
-    lists = schemas.payload.fields
-    roots = {
-        "transactions_root": lists["transactions"].root(payload.transactions),
-        "withdrawals_root": lists["withdrawals"].root(payload.withdrawals),
-    }
-    header = schemas.header.record(
-        **{field: roots[field] if field in roots else getattr(payload, field) for field in schemas.header.fields}
-    )
-    body_schema = schemas.blinded_body
-    body = body_schema.record._make(header if item is payload else item for item in full.body)
-    blinded = schemas.blinded.record._make((*full[:-1], body))
+    blinded = _blind(schemas, block.block, block.header)
     raw = schemas.blinded.encode(blinded)
     return DecodedBlock(block.version, True, block.root, block.slot, blinded, raw, block.preset)
 
@@ -136,4 +126,23 @@ def _decode_full(version: DataVersion, preset: Preset, raw: bytes, as_blinded: P
             ErrorCode.UNMARSHAL_SSZ,
         ) from as_full
     block = decoded.block if schemas.contents else decoded
-    return DecodedBlock(version, False, schemas.full.root(block), Slot(block.slot), decoded, raw, preset)
+    header = _header_of(schemas, block.body.execution_payload)
+    root = schemas.blinded.root(_blind(schemas, block, header))
+    return DecodedBlock(version, False, root, Slot(block.slot), decoded, raw, preset, header)
+
+
+def _header_of(schemas: BlockSchemas, payload: Any) -> Any:
+    lists = schemas.payload.fields
+    roots = {
+        "transactions_root": lists["transactions"].root(payload.transactions),
+        "withdrawals_root": lists["withdrawals"].root(payload.withdrawals),
+    }
+    return schemas.header.record(
+        **{name: roots[name] if name in roots else getattr(payload, name) for name in schemas.header.fields}
+    )
+
+
+def _blind(schemas: BlockSchemas, full: Any, header: Any) -> Any:
+    payload = full.body.execution_payload
+    body = schemas.blinded_body.record._make(header if item is payload else item for item in full.body)
+    return schemas.blinded.record._make((*full[:-1], body))

@@ -38,11 +38,17 @@ def merkleize(chunks: Sequence[bytes], limit: int | None = None) -> Root:
     if not chunks:
         return Root(_ZERO_HASHES[depth])
     layer = list(chunks)
-    for level in range(depth):
+    level = 0
+    while len(layer) > 1:
         if len(layer) % 2:
             layer.append(_ZERO_HASHES[level])
         layer = [sha256(layer[i] + layer[i + 1]).digest() for i in range(0, len(layer), 2)]
-    return Root(layer[0])
+        level += 1
+    node = layer[0]
+    # A short list of a large limit, such as a transaction, has most of its levels here.
+    for zero in _ZERO_HASHES[level:depth]:
+        node = sha256(node + zero).digest()
+    return Root(node)
 
 
 def container_root(*field_roots: bytes) -> Root:
