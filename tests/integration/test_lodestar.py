@@ -4,34 +4,34 @@ The only test that needs a C++ compiler; it skips, and says why, where Lodestar 
 """
 
 import time
-from threading import Event
 
 import httpx
 import pytest
+from outside_client import OutsideClient
 
-from ssv_pool.beacon.answers import Refusal
 from ssv_pool.beacon.client import BeaconClient
-from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.crypto import bls
 from ssv_pool.devnet.interop import interop_secret_key
 from ssv_pool.devnet.lodestar.install import LodestarUnavailableError
 from ssv_pool.devnet.lodestar.process import LodestarOptions, start_lodestar
-from ssv_pool.protocol.events import SignedAttestation
-from ssv_pool.protocol.types import DOMAIN_BEACON_ATTESTER, compute_domain, signing_root
 from ssv_pool.protocol.types.presets import MINIMAL
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-EXTERNAL = 16
+EXTERNAL = range(24)
 SLOT_SECONDS = 4
 GENESIS_DELAY = 12
+LAST_SLOT = 10
+"""Long enough that each of the external validators attests, and some of them propose."""
+
+FEES = bytes.fromhex("aa" * 20)
 
 
 @pytest.fixture(scope="module")
 def lodestar(tmp_path_factory):
     try:
         node = start_lodestar(
-            LodestarOptions(int(time.time()) + GENESIS_DELAY, SLOT_SECONDS, external=EXTERNAL),
+            LodestarOptions(int(time.time()) + GENESIS_DELAY, SLOT_SECONDS, external=len(EXTERNAL)),
             tmp_path_factory.mktemp("lodestar"),
         )
     except LodestarUnavailableError as error:
@@ -47,10 +47,6 @@ def client(lodestar):
     client.close()
 
 
-def public_key(index):
-    return bls.secret_to_public(interop_secret_key(index))
-
-
 def test_what_it_says_of_itself(client, lodestar):
     chain = client.chain()
     assert (chain.genesis_time, chain.slot_seconds, chain.slots_per_epoch, chain.preset) == (
@@ -60,62 +56,62 @@ def test_what_it_says_of_itself(client, lodestar):
         MINIMAL,
     )
     assert (chain.fork_at(0).name, chain.fork_at(0).version.hex()) == ("capella", "03000001")
-    found = client.validators([public_key(index) for index in (0, 5, 63)])
+    found = client.validators([bls.secret_to_public(interop_secret_key(index)) for index in (0, 5, 63)])
     assert sorted(validator.index for validator in found) == [0, 5, 63]
 
 
-def test_attestations_of_external_validators_are_in_blocks(client, lodestar):
-    chain = client.chain()
-    duties = {duty.slot: [] for duty in client.attester_duties(0, range(EXTERNAL)).duties}
-    for duty in client.attester_duties(0, range(EXTERNAL)).duties:
-        duties[duty.slot].append(duty)
-    slot = min(slot for slot in duties if slot > 0)
-    Event().wait(max(0.0, chain.attestation_due(slot) - time.time()))
-    assert client.syncing().problem is None
-    attestations = []
-    for duty in duties[slot]:
-        data = client.attestation_data(slot, duty.committee_index)
-        domain = compute_domain(DOMAIN_BEACON_ATTESTER, chain.fork_at(0).version, chain.genesis_validators_root)
-        signature = bls.sign(interop_secret_key(duty.validator_index), signing_root(data.hash_tree_root(), domain))
-        attestations.append(
-            SignedAttestation(
-                validator_index=duty.validator_index,
-                committee_index=duty.committee_index,
-                committee_length=duty.committee_length,
-                validator_committee_index=duty.validator_committee_index,
-                data=data,
-                signature=signature,
-            )
-        )
-    assert client.submit_attestations("capella", attestations) == []
-    # Another operator has been quicker: the whole batch comes back as an error of the server, in its own words.
-    with pytest.raises(BeaconError) as raised:
-        client.submit_attestations("capella", attestations)
-    assert (raised.value.status, Refusal(0, raised.value.message).already_known) == (500, True)
-    assert included(lodestar, attestations, last_slot=slot + 4, chain=chain) == {
-        attestation.validator_index for attestation in attestations
-    }
+def test_every_duty_is_accepted(client, lodestar):
+    validators = OutsideClient(client, EXTERNAL)
+    validators.prepare(FEES)
+    for slot in range(1, LAST_SLOT + 1):
+        validators.run_slot(slot)
+        if slot == 2:
+            validators.exit(EXTERNAL[-1])
+    assert validators.refused == []
+    assert all(validators.counts[kind] for kind in ("blocks", "aggregates", "sync messages", "contributions"))
+    # What another operator has posted before comes back as an error of the server; it is none.
+    slot = LAST_SLOT
+    validators._attest(slot, [duty for duty in validators._plan(1)[0] if duty.slot == slot])
+    assert validators.refused == []
+
+    validators._wait(validators.chain.attestation_due(LAST_SLOT + 1))
+    blocks = {slot: block_of(lodestar, slot) for slot in range(1, LAST_SLOT + 2)}
+    made = {slot: blocks[slot]["body"] for slot in validators.proposed}
+    # It takes the graffiti, 32 bytes in hex as the API has it, for text and keeps the text's first 32 bytes.
+    text = f"0x{b'outside client'.ljust(32, bytes(1)).hex()}"[:32]
+    assert {body["graffiti"] for body in made.values()} == {"0x" + text.encode().hex()}
+    assert {body["execution_payload"]["fee_recipient"] for body in made.values()} == {"0x" + FEES.hex()}
+    exits = [entry["message"] for block in blocks.values() if block for entry in block["body"]["voluntary_exits"]]
+    assert exits == [{"epoch": "0", "validator_index": str(EXTERNAL[-1])}]
+    included = votes_in(blocks.values(), validators)
+    # The last slots' votes may come later still.
+    assert {key for key in validators.voted if key[0] <= LAST_SLOT - 2} <= included
+    sync_bits = [
+        int.from_bytes(bytes.fromhex(blocks[slot]["body"]["sync_aggregate"]["sync_committee_bits"][2:]), "little")
+        for slot in range(3, LAST_SLOT + 1)
+        if blocks[slot]
+    ]
+    assert max(bits.bit_count() for bits in sync_bits) == 32
 
 
-def included(lodestar, attestations, last_slot, chain):
-    """Validators whose attestation is in a block up to ``last_slot``."""
+def block_of(lodestar, slot):
+    response = httpx.get(f"{lodestar.url}/eth/v2/beacon/blocks/{slot}", timeout=10, trust_env=False)
+    return response.json()["data"]["message"] if response.status_code == 200 else None
+
+
+def votes_in(blocks, validators):
+    """(slot, validator) of the client's votes that are in ``blocks``."""
+    duties = {(duty.slot, duty.validator_index): duty for plans in validators._plans.values() for duty in plans[0]}
     found = set()
-    with httpx.Client(base_url=lodestar.url, timeout=10, trust_env=False) as http:
-        for slot in range(attestations[0].data.slot + 1, last_slot + 1):
-            Event().wait(max(0.0, chain.attestation_due(slot) - time.time()))
-            response = http.get(f"/eth/v2/beacon/blocks/{slot}")
-            if response.status_code == 404:
-                continue
-            for entry in response.json()["data"]["message"]["body"]["attestations"]:
-                bits = int.from_bytes(bytes.fromhex(entry["aggregation_bits"][2:]), "little")
-                found |= {
-                    attestation.validator_index
-                    for attestation in attestations
-                    if entry["data"]["beacon_block_root"] == "0x" + attestation.data.beacon_block_root.hex()
-                    and int(entry["data"]["index"]) == attestation.committee_index
-                    and int(entry["data"]["slot"]) == attestation.data.slot
-                    and bits >> attestation.validator_committee_index & 1
-                }
-            if len(found) == len(attestations):
-                break
+    for block in filter(None, blocks):
+        for entry in block["body"]["attestations"]:
+            bits = int.from_bytes(bytes.fromhex(entry["aggregation_bits"][2:]), "little")
+            for key, data in validators.voted.items():
+                same = (
+                    int(entry["data"]["slot"]) == data.slot
+                    and int(entry["data"]["index"]) == data.index
+                    and entry["data"]["beacon_block_root"] == "0x" + data.beacon_block_root.hex()
+                )
+                if same and bits >> duties[key].validator_committee_index & 1:
+                    found.add(key)
     return found

@@ -87,7 +87,7 @@ def start_lodestar(
         LodestarUnavailableError: this machine cannot install it (see ``install``).
         UnavailableError: it ended at once or was silent for too long; the text names its log.
     """
-    script = ensure_installed(progress)
+    script, folder = ensure_installed(progress), folder.absolute()
     record, log = folder / "attestations.jsonl", folder / "lodestar.log"
     record.touch()
     engine = EngineServer()
@@ -105,6 +105,7 @@ def start_lodestar(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                cwd=folder,  # it leaves its genesis state in the working directory
                 env=os.environ | {"LODESTAR_PRESET": "minimal", "NODE_BACKEND": "js"},
             )
         undo.callback(process.wait)
@@ -128,6 +129,8 @@ def arguments(options: LodestarOptions, data: Path, port: int, p2p_port: int, en
         *("--listenAddress", "127.0.0.1", "--port", str(p2p_port), "--discoveryPort", str(p2p_port)),
         *("--dataDir", str(data), "--reset"),
         f"--params.SECONDS_PER_SLOT={options.slot_seconds}",
+        # Validators may leave at once; elsewhere only after 64 epochs (256 on mainnet).
+        "--params.SHARD_COMMITTEE_PERIOD=0",
         *forks,
     ]
 
