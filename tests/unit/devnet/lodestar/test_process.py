@@ -10,7 +10,8 @@ from ssv_pool.errors import ConfigError
 def test_the_external_validators_come_first():
     given = arguments(LodestarOptions(1000, 6, 64, 16), Path("data"), 5052, 9000, "http://127.0.0.1:8551")
     assert given[given.index("--startValidators") + 1] == "16..63"
-    assert {"--params.SECONDS_PER_SLOT=6", "--params.SHARD_COMMITTEE_PERIOD=0", "--params.CAPELLA_FORK_EPOCH=0"} <= set(given)
+    params = {"SECONDS_PER_SLOT": 6, "SHARD_COMMITTEE_PERIOD": 0, "CAPELLA_FORK_EPOCH": 0}
+    assert {f"--params.{name}={value}" for name, value in params.items()} <= set(given)
     assert "--startValidators" not in arguments(LodestarOptions(1000, external=64), Path("data"), 1, 2, "http://e")
 
 
