@@ -297,11 +297,12 @@ class _Planner:
     def sync_committees(self, result: PlanResult) -> PlanResult:
         """The sync committees of this epoch and, for its last slot, of the next. Raises BeaconError."""
         changed = result.changed
-        for epoch in (self._epoch, Epoch(self._epoch + 1)):
-            first, last = sync_period(self._chain, epoch)
+        # The later epoch first: it is the earlier one that counts where both are of one period.
+        periods = {sync_period(self._chain, epoch): epoch for epoch in (Epoch(self._epoch + 1), self._epoch)}
+        for (first, last), epoch in sorted(periods.items()):
             with self._database.read() as session:
                 stored = sync_committee_of(session, epoch)
-            # It is fixed when the period before it begins: asked again then, a reorganisation cannot have moved it.
+            # It was fixed when the period before it began. Asked again when it begins itself: the chain may have moved.
             if stored is not None and stored.store_version == self._version and self._epoch != first:
                 continue
             committee = SyncCommittee(first, last, self._version, self._sync_members(epoch))

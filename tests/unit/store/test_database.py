@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 from servers import PostgresServer
-from sqlalchemy import select, text, update
+from sqlalchemy import inspect, select, text, update
+from sqlalchemy.schema import DropTable
 
 from ssv_pool.errors import ConfigError, UnavailableError
+from ssv_pool.protocol.types.primitives import Epoch
 from ssv_pool.store import Database
-from ssv_pool.store.models import PartStatus, StoreState, Validator
+from ssv_pool.store.duties import DutyBookContent, load_duty_book
+from ssv_pool.store.models import (
+    SCHEMA_VERSION,
+    PartStatus,
+    ProposerDuty,
+    StoreState,
+    SyncMember,
+    SyncPeriod,
+    Validator,
+)
 from ssv_pool.store.registry_changes import NewValidator, add_validator, bump_version
 from ssv_pool.store.status import Status, report_status, statuses
 
@@ -43,10 +54,21 @@ def test_many_make_the_schema_at_once(open_database: Callable[[], Database]) -> 
     assert open_database().version() == 1
 
 
+def test_a_store_of_an_earlier_version_gets_the_tables_that_it_lacks(database: Database) -> None:
+    with database.session() as session:
+        for model in (SyncMember, SyncPeriod, ProposerDuty):
+            session.execute(DropTable(inspect(model).local_table))
+        session.execute(update(StoreState).values(schema_version=1))
+    database.create_schema()
+    with database.read() as session:
+        assert session.scalar(select(StoreState.schema_version)) == SCHEMA_VERSION
+        assert load_duty_book(session, Epoch(0), Epoch(9)) == DutyBookContent({}, ())
+
+
 def test_a_store_of_another_version_is_refused(database: Database) -> None:
     with database.session() as session:
         session.execute(update(StoreState).values(schema_version=999))
-    with pytest.raises(ConfigError, match=r": schema version 999, expected 2$"):
+    with pytest.raises(ConfigError, match=rf": schema version 999, expected {SCHEMA_VERSION}$"):
         database.create_schema()
 
 

@@ -7,9 +7,27 @@ from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.types.duties import ValidatorDuty
 from ssv_pool.protocol.types.presets import MINIMAL
 from ssv_pool.protocol.types.primitives import Epoch, OperatorId, PublicKey, Root, Slot, ValidatorIndex
+from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.store import Database
 from ssv_pool.store.chain import load_chain, save_chain
-from ssv_pool.store.duties import Plan, duties_of_slot, has_epoch, plan_of, prune_duties, replace_duties
+from ssv_pool.store.duties import (
+    DutyBookContent,
+    Plan,
+    Proposal,
+    SyncCommittee,
+    SyncMembership,
+    duties_of_slot,
+    has_epoch,
+    load_duty_book,
+    plan_of,
+    proposal_of_slot,
+    proposals_of_epoch,
+    prune_duties,
+    replace_duties,
+    replace_proposals,
+    replace_sync_committee,
+    sync_committee_of,
+)
 from ssv_pool.store.journal import JournalEntry, add_refusal, add_steps, entries, prune_journal, record
 from ssv_pool.store.records import ValidatorMetadata
 from ssv_pool.store.registry import load_registry
@@ -61,6 +79,81 @@ def test_old_duties_are_pruned(database: Database) -> None:
         prune_duties(session, Epoch(5))
         assert (has_epoch(session, Epoch(4)), has_epoch(session, Epoch(5))) == (False, True)
         assert (duties_of_slot(session, Slot(33)), duties_of_slot(session, Slot(41))) == ([], [duty(7, 41)])
+
+
+def proposal(slot: int, index: int) -> Proposal:
+    return Proposal(Slot(slot), ValidatorIndex(index), PublicKey(bytes(40) + index.to_bytes(8, "big")))
+
+
+def committee(first: int, *members: tuple[int, tuple[int, ...]], version: int = 3) -> SyncCommittee:
+    """A committee of eight epochs."""
+    return SyncCommittee(
+        Epoch(first),
+        Epoch(first + 7),
+        version,
+        tuple(
+            SyncMembership(ValidatorIndex(index), PublicKey(bytes(40) + index.to_bytes(8, "big")), places)
+            for index, places in members
+        ),
+    )
+
+
+def test_proposers_are_replaced_as_a_whole(database: Database) -> None:
+    with database.session() as session:
+        replace_proposals(session, Epoch(4), ROOT, [proposal(33, 2**64 - 1), proposal(32, 7)], store_version=3)
+        replace_proposals(session, Epoch(5), ROOT, [proposal(40, 7)])
+    with database.read() as session:
+        assert proposals_of_epoch(session, Epoch(4)) == [proposal(32, 7), proposal(33, 2**64 - 1)]
+        assert proposal_of_slot(session, Epoch(4), Slot(33)) == proposal(33, 2**64 - 1)
+        assert proposal_of_slot(session, Epoch(4), Slot(34)) is None
+        assert plan_of(session, Epoch(4), BeaconRole.PROPOSER) == Plan(ROOT, 3)
+        assert not has_epoch(session, Epoch(4))
+    with database.session() as session:
+        replace_proposals(session, Epoch(4), OTHER_ROOT, [proposal(34, 8), proposal(34, 8)])
+    with database.read() as session:
+        assert proposals_of_epoch(session, Epoch(4)) == [proposal(34, 8)]
+        assert proposals_of_epoch(session, Epoch(5)) == [proposal(40, 7)]
+        assert plan_of(session, Epoch(4), BeaconRole.PROPOSER) == Plan(OTHER_ROOT, 0)
+
+
+def test_sync_committees_are_replaced_as_a_whole(database: Database) -> None:
+    first, second = committee(8, (7, (1, 5)), (9, (0,))), committee(16, (9, (2,)))
+    with database.session() as session:
+        for stored in (first, second):
+            replace_sync_committee(session, stored)
+    with database.read() as session:
+        found = [sync_committee_of(session, Epoch(epoch)) for epoch in (7, 8, 15, 16, 24)]
+        assert found == [None, first, first, second, None]
+    changed = committee(8, (8, (3,)), version=4)
+    with database.session() as session:
+        replace_sync_committee(session, changed)
+    with database.read() as session:
+        assert [sync_committee_of(session, Epoch(epoch)) for epoch in (8, 16)] == [changed, second]
+
+
+def test_the_duty_book_is_read_for_a_range_of_epochs(database: Database) -> None:
+    with database.session() as session:
+        for epoch in (7, 8, 9):
+            replace_proposals(session, Epoch(epoch), ROOT, [proposal(8 * epoch, epoch)])
+        replace_proposals(session, Epoch(10), ROOT, [])
+        for first in (0, 8, 16):
+            replace_sync_committee(session, committee(first, (7, (1,))))
+    with database.read() as session:
+        found = load_duty_book(session, Epoch(8), Epoch(10))
+    assert found == DutyBookContent({8: {64: 8}, 9: {72: 9}, 10: {}}, (committee(8, (7, (1,))),))
+
+
+def test_old_proposers_and_sync_committees_are_pruned(database: Database) -> None:
+    with database.session() as session:
+        for epoch in (7, 8):
+            replace_proposals(session, Epoch(epoch), ROOT, [proposal(8 * epoch, epoch)])
+        for first in (0, 8):
+            replace_sync_committee(session, committee(first, (7, (1,))))
+        prune_duties(session, Epoch(8))
+        assert load_duty_book(session, Epoch(0), Epoch(20)) == DutyBookContent({8: {64: 8}}, (committee(8, (7, (1,))),))
+        # A committee that still serves is kept, however long ago it began.
+        prune_duties(session, Epoch(15))
+        assert sync_committee_of(session, Epoch(15)) == committee(8, (7, (1,)))
 
 
 def test_several_processes_plan_one_epoch(database: Database, open_database: Callable[[], Database]) -> None:
