@@ -37,5 +37,7 @@ def loads(
 
 def _too_deep(raw: bytes) -> bool:
     """Whether brackets outside of texts nest deeper than MAX_DEPTH."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return False  # at once, for a block of megabytes in one text
     brackets = _TEXT.sub(b"", raw).translate(None, _NOT_BRACKETS)
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH
