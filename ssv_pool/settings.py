@@ -143,6 +143,9 @@ class WorkerSettings(_Section):
 
     concurrency: int = Field(default=12, ge=2, le=64)
     """Threads of the worker; a third posts, a third asks the beacon node for what duties need."""
+    metrics_port: Port | None = None
+    """TCP port of the worker's own ``/metrics``, on ``api_host``; left out, it has none. The requests to beacon nodes
+    are counted there."""
 
 
 class Settings(_Section):
@@ -256,6 +259,7 @@ ENVIRONMENT: dict[str, str] = {
     "LOG_LEVEL": "log.level",
     "LOG_FORMAT": "log.format",
     "WORKER_CONCURRENCY": "worker.concurrency",
+    "WORKER_METRICS_PORT": "worker.metrics_port",
 }
 """Environment variable → dotted key of the file. Every key has its twin; a test holds this."""
 

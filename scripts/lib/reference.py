@@ -34,14 +34,14 @@ def documents() -> dict[str, str]:
 
 
 def metrics_page() -> str:
-    """Every metric of the node."""
+    """Every metric."""
     found = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
     rows = sorted(_metric(metric) for metric in found)
     return _page(
         "Metrics",
         "ssv_pool/observability/metrics.py",
         "The node serves these at `http://<api_host>:<metrics_port>/metrics` in the Prometheus text format, beside the "
-        "Python process's own. Histograms come as `_bucket`, `_sum` and `_count`; times are in seconds.",
+        "Python process's own; a worker serves its own where `worker.metrics_port` is set. Histograms come as `_bucket`, `_sum` and `_count`; times are in seconds.",
         _table(("metric", "type", "labels", "meaning"), rows),
     )
 

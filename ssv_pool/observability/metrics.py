@@ -53,14 +53,14 @@ DUTY_TIME = Histogram(
 LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
 BEACON_REQUEST_TIME = Histogram(
     "ssv_cl_request_duration_seconds",
-    "Requests to beacon nodes, answered or not, by node (host:port) and endpoint; of the workers.",
+    "Requests to beacon nodes, answered or not, by node (host:port) and endpoint; on a worker's own port.",
     ("node", "endpoint"),
     buckets=_FAST,
 )
 BEACON_SYNC_STATUS = Gauge(
     "ssv_cl_sync_status",
     "Where a beacon node (host:port) stands: 0 no answer, 1 syncing, 2 in sync but its execution node is not, 3 in "
-    "sync; of the workers.",
+    "sync; on a worker's own port.",
     ("node",),
 )
 LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
