@@ -12,7 +12,8 @@ SPEC_MODULE = "eth_consensus_specs.fulu.minimal"
 FORK_NAME = "fulu"
 """What the Beacon API calls the fork (``version`` in answers, ``Eth-Consensus-Version`` in headers)."""
 
-_FORKS = ("ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
+FORKS = ("ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
+"""The forks after genesis, all in force from epoch 0 on."""
 _GENESIS_MIX = b"\xda" * 32
 _EXECUTION_GENESIS_HASH = b"\x55" * 32
 
@@ -32,7 +33,7 @@ def development_spec(slot_duration_ms: int, genesis_time: int) -> FastSpec:
         raise ValueError(f"slot duration {slot_duration_ms} ms: expected a multiple of 1000")
     fast = fast_spec(SPEC_MODULE)
     spec = fast.spec
-    changes = {f"{fork}_FORK_EPOCH": 0 for fork in _FORKS}
+    changes = {f"{fork}_FORK_EPOCH": 0 for fork in FORKS}
     changes |= {"SLOT_DURATION_MS": slot_duration_ms, "MIN_GENESIS_TIME": genesis_time}
     # A development network does not live long enough for the 64 epochs that a validator must stay before it may exit.
     changes["SHARD_COMMITTEE_PERIOD"] = 0

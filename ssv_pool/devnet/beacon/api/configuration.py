@@ -6,20 +6,19 @@ from typing import Any
 from aiohttp import web
 
 from ssv_pool.devnet.beacon.api.common import answer, hex_of
-from ssv_pool.devnet.beacon.codec import to_json
+from ssv_pool.devnet.beacon.genesis import FORKS
 from ssv_pool.devnet.beacon.node import BeaconNode
 
 
 def routes(node: BeaconNode) -> list[web.RouteDef]:
     """The routes of this area."""
-    constants = _constants(node)
+    constants, forks = _constants(node), _fork_schedule(node)
 
     async def spec(_request: web.Request) -> web.Response:
         return answer(constants)
 
     async def fork_schedule(_request: web.Request) -> web.Response:
-        # All forks are in force from genesis on, so the schedule has one entry.
-        return answer([to_json(node.chain.genesis_state.fork)])
+        return answer(forks)
 
     async def deposit_contract(_request: web.Request) -> web.Response:
         config = node.spec.config
@@ -34,6 +33,17 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
         web.get("/eth/v1/config/spec", spec),
         web.get("/eth/v1/config/fork_schedule", fork_schedule),
         web.get("/eth/v1/config/deposit_contract", deposit_contract),
+    ]
+
+
+def _fork_schedule(node: BeaconNode) -> list[dict[str, str]]:
+    """Every fork, each at epoch 0: the last one is in force, but some signatures name an older one."""
+    config = node.spec.config
+    versions = [hex_of(getattr(config, f"{fork}_FORK_VERSION")) for fork in ("GENESIS", *FORKS)]
+    before = [versions[0], *versions[:-1]]
+    return [
+        {"previous_version": previous, "current_version": current, "epoch": "0"}
+        for previous, current in zip(before, versions, strict=True)
     ]
 
 

@@ -78,7 +78,13 @@ def test_configuration(running):
     assert spec["FULU_FORK_EPOCH"] == "0"
     version = spec["FULU_FORK_VERSION"]
     fork = {"previous_version": version, "current_version": version, "epoch": "0"}
-    assert get(running, "/eth/v1/config/fork_schedule")["data"] == [fork]
+    schedule = get(running, "/eth/v1/config/fork_schedule")["data"]
+    names = ("GENESIS", "ALTAIR", "BELLATRIX", "CAPELLA", "DENEB", "ELECTRA", "FULU")
+    assert [entry["current_version"] for entry in schedule] == [spec[f"{name}_FORK_VERSION"] for name in names]
+    assert [entry["previous_version"] for entry in schedule[1:]] == [
+        entry["current_version"] for entry in schedule[:-1]
+    ]
+    assert {entry["epoch"] for entry in schedule} == {"0"}
     assert get(running, "/eth/v1/beacon/states/head/fork")["data"] == fork
     assert get(running, "/eth/v1/config/deposit_contract")["data"]["chain_id"] == spec["DEPOSIT_CHAIN_ID"]
     assert get(running, "/eth/v1/node/version")["data"]["version"].startswith("ssv-pool-devnet/")
