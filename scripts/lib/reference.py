@@ -41,7 +41,8 @@ def metrics_page() -> str:
         "Metrics",
         "ssv_pool/observability/metrics.py",
         "The node serves these at `http://<api_host>:<metrics_port>/metrics` in the Prometheus text format, beside the "
-        "Python process's own; a worker serves its own where `worker.metrics_port` is set. Histograms come as `_bucket`, `_sum` and `_count`; times are in seconds.",
+        "Python process's own; a worker serves its own where `worker.metrics_port` is set. Histograms come as "
+        "`_bucket`, `_sum` and `_count`; times are in seconds.",
         _table(("metric", "type", "labels", "meaning"), rows),
     )
 
