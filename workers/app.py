@@ -15,9 +15,10 @@ from celery import Celery, bootsteps
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.signals import setup_logging
 
-from ssv_pool.errors import SsvPoolError
+from ssv_pool.errors import SsvPoolError, UnavailableError
 from ssv_pool.messaging.tasks import ORDINARY, celery_config
-from ssv_pool.observability.logs import configure_logging
+from ssv_pool.observability.http import StatusServer, metrics_routes
+from ssv_pool.observability.logs import configure_logging, logger
 from ssv_pool.settings import Settings, load_settings
 from workers import steps
 from workers.context import WorkerContext
@@ -28,6 +29,7 @@ TASK_MODULES = (
     "workers.answers",
     "workers.beacon",
     "workers.duties",
+    "workers.inclusion",
     "workers.journal",
     "workers.planning",
     "workers.registry",
@@ -36,6 +38,8 @@ TASK_MODULES = (
 
 CHATTY = ("celery.app.trace", "celery.worker.request", "celery.worker.strategy")
 """Loggers with a line or two a task: only their warnings are kept."""
+
+_log = logger(__name__)
 
 # Containers run it as root; the page that Celery writes about that is no line of a log.
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -80,7 +84,7 @@ def make_app(settings: Settings) -> tuple[PoolCelery, WorkerContext]:
 
 
 class Clockwork(bootsteps.StartStopStep):
-    """Starts and stops ticker and head watcher with the worker."""
+    """Starts and stops ticker, head watcher and the page of metrics with the worker."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -88,14 +92,30 @@ class Clockwork(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._ticker = Ticker(app, context)
         self._heads = HeadWatcher(app, context)
+        self._metrics: StatusServer | None = None
 
     def start(self, parent: Any) -> None:  # noqa: ARG002, D102 - as its base
+        self._metrics = _serve_metrics(context.settings)
         self._ticker.start()
         self._heads.start()
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002, D102 - as its base
         self._ticker.stop()
         self._heads.stop()
+        if self._metrics is not None:
+            self._metrics.close()
+
+
+def _serve_metrics(settings: Settings) -> StatusServer | None:
+    """This process's ``/metrics``, if it should have one. A port that is taken costs the page, not the worker."""
+    port = settings.worker.metrics_port
+    if port is None:
+        return None
+    try:
+        return StatusServer(settings.api_host, port, metrics_routes())
+    except UnavailableError as error:
+        _log.error("metrics are not served", problem=str(error))
+        return None
 
 
 class _OneLine(logging.Filter):

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import redis
@@ -11,7 +11,10 @@ from ssv_pool.beacon.attested import Attested
 from ssv_pool.beacon.attester import Attester
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.beacon.heads import HeadBoard
+from ssv_pool.beacon.inclusion import note_no_data
+from ssv_pool.beacon.planner import CommitteeSlot
 from ssv_pool.beacon.requests import Asker
+from ssv_pool.beacon.window import SlotWindow
 from ssv_pool.errors import KeyFileError, UnavailableError
 from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandBus
@@ -92,7 +95,10 @@ class WorkerContext:
     def attester(self) -> Attester:
         """Starts attestation duties."""
         timeout = self.settings.beacon.timeout_seconds
-        return self._once("attester", lambda: Attester(self.beacon, self.bus, timeout, keep=self.attested.keep_own))
+        return self._once(
+            "attester",
+            lambda: Attester(self.beacon, self.bus, timeout, keep=self.attested.keep_own, missed=self._note_missed),
+        )
 
     @property
     def attested(self) -> Attested:
@@ -196,6 +202,12 @@ class WorkerContext:
                 time.sleep(0.1)
             else:
                 return
+
+    def _note_missed(self, window: SlotWindow, committees: Sequence[CommitteeSlot], problem: str) -> None:
+        try:
+            note_no_data(self.database, window, committees, problem)
+        except UnavailableError as error:
+            _log.warning("missed duties are not in the journal", slot=window.slot, problem=str(error))
 
     def _own_public_key(self) -> bytes | None:
         """ASCII base64 of the own key's PEM: from the key file where it is, else as the node announced it."""

@@ -18,6 +18,7 @@ PROPOSE_SLOT = "ssv.propose_slot"
 BEGIN_SLOT = "ssv.begin_slot"
 ATTEST_SLOT = "ssv.attest_slot"
 PRUNE = "ssv.prune"
+CHECK_INCLUSION = "ssv.check_inclusion"
 
 DUTIES = {PROPOSE_SLOT: "proposals", BEGIN_SLOT: "aggregations", ATTEST_SLOT: "attestations"}
 """The tasks that begin a slot's duties, and what the log calls those."""
@@ -94,7 +95,11 @@ def _pieces_of(chain: BeaconChain, slot: int) -> Iterator[Piece]:
 
 
 def epoch_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:
-    """What is done in each half of an epoch: plan, prepare the beacon nodes; at its start also metadata and pruning."""
+    """What is done in each half of an epoch: plan, prepare the beacon nodes; at its start also metadata and pruning.
+
+    In an epoch's last slot it is looked up what became of the duties of the epoch before: nothing of them comes into
+    the chain later, and beacon nodes still know that epoch's committees.
+    """
     half = chain.slots_per_epoch * chain.slot_seconds / 2
     number = max(0, int((after - chain.genesis_time) // half))
     while (start := chain.genesis_time + number * half) <= to:
@@ -108,6 +113,12 @@ def epoch_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]
             # Between attestations and aggregates, when workers and node have nothing else to do.
             publish = start + chain.slot_seconds / 2
             yield Piece(f"prepare:{number}", PREPARE_NODES, (), publish, publish, until, RETRY_SECONDS)
+            if number % 2 == 1 and number > 1:
+                publish = until - chain.slot_seconds / 2
+                checked = number // 2 - 1
+                yield Piece(
+                    f"inclusion:{checked}", CHECK_INCLUSION, (checked,), publish, publish, until + half, RETRY_SECONDS
+                )
         number += 1
 
 

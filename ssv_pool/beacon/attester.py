@@ -31,6 +31,7 @@ class Attester:
         clock: Clock | None = None,
         *,
         keep: Callable[[AttestationData], None] | None = None,
+        missed: Callable[[SlotWindow, Sequence[CommitteeSlot], str], None] | None = None,
     ) -> None:
         """Make one.
 
@@ -40,12 +41,14 @@ class Attester:
             timeout: longest wait for attestation data in one attempt, in seconds.
             clock: the time, the real one by default.
             keep: is told the attestation data of a slot once its duties are started.
+            missed: is told which duties there was no attestation data for, and why.
         """
         self._client = client
         self._bus = bus
         self._timeout = timeout
         self._clock = clock or Clock()
         self._keep = keep
+        self._missed = missed
 
     def start(self, chain: BeaconChain, window: SlotWindow, committees: Sequence[CommitteeSlot]) -> bool:
         """Get the slot's attestation data once and tell the node to start every committee's duty.
@@ -53,8 +56,11 @@ class Attester:
         Tries again until ``window.until`` while the beacon node or the broker does not answer. Returns whether the
         duties were started; writes the slot's one line in the log.
         """
-        data = self._attestation_data(chain, window)
+        problems: list[str] = []
+        data = self._attestation_data(chain, window, problems)
         if data is None:
+            if self._missed is not None:
+                self._missed(window, committees, problems[-1])
             return False
         fetched = self._clock.now()
         commands = start_commands(chain, window, committees, data)
@@ -76,8 +82,17 @@ class Attester:
             self._keep(data)
         return True
 
-    def _attestation_data(self, chain: BeaconChain, window: SlotWindow) -> AttestationData | None:
+    def _attestation_data(self, chain: BeaconChain, window: SlotWindow, problems: list[str]) -> AttestationData | None:
+        """The slot's attestation data; None when there was none in time, and ``problems`` says why."""
+
         def fetch() -> AttestationData:
+            try:
+                return ask()
+            except BeaconError as error:
+                problems.append(str(error).partition("\n")[0])
+                raise
+
+        def ask() -> AttestationData:
             timeout = max(0.2, min(self._timeout, window.until - self._clock.now()))
             data = self._client.attestation_data(window.slot, timeout=timeout)
             expected = chain.epoch_of(window.slot)

@@ -11,12 +11,13 @@ from functools import partial
 
 import httpx
 
-from ssv_pool.beacon import block_api, chain_api, duty_api, pool_api
+from ssv_pool.beacon import block_api, chain_api, duty_api, history_api, pool_api
 from ssv_pool.beacon.answers import AttesterDuties, BeaconValidator, ProposerDuties, Refusal, SyncStatus
 from ssv_pool.beacon.block_api import BlockOrder, ProducedBlock, SignedBlock
 from ssv_pool.beacon.duty_api import CommitteeSubscription, SyncSubscription
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.beacon.events import BeaconEvent, EventStream
+from ssv_pool.beacon.history_api import ChainBlock
 from ssv_pool.beacon.node import Attempt, BeaconNode, Request, Result
 from ssv_pool.beacon.nodes import BeaconNodes, NodeStatus
 from ssv_pool.protocol.chain import BeaconChain
@@ -93,6 +94,14 @@ class BeaconClient:
     def block_root(self, block: str) -> Root:
         """The root of a block: ``head``, ``finalized``, a slot's number or a root's 0x hex. Status 404: none there."""
         return self._first(chain_api.block_root(block))
+
+    def block(self, slot: Slot) -> ChainBlock | None:
+        """What counts of the canonical block of a slot; None where there is none."""
+        return self._first(history_api.block_at(slot))
+
+    def committees(self, epoch: Epoch, slot: Slot) -> dict[tuple[Slot, int], tuple[ValidatorIndex, ...]]:
+        """The beacon committees of a slot in ``epoch``, the head's one or one beside it: members by slot and index."""
+        return self._first(history_api.committees_at(epoch, slot))
 
     def liveness(self, epoch: Epoch, indices: Sequence[ValidatorIndex]) -> dict[ValidatorIndex, bool] | None:
         """Which of these validators were seen at work in ``epoch``; None where the node keeps no account of that."""

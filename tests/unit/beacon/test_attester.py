@@ -46,8 +46,15 @@ class World:
         self.time += seconds
 
     def start(self):
-        self.kept = []
-        attester = Attester(self, self, 4.0, Clock(lambda: self.time, self.sleep), keep=self.kept.append)
+        self.kept, self.missed = [], []
+        attester = Attester(
+            self,
+            self,
+            4.0,
+            Clock(lambda: self.time, self.sleep),
+            keep=self.kept.append,
+            missed=lambda *what: self.missed.append(what),
+        )
         return attester.start(CHAIN, WINDOW, COMMITTEES)
 
 
@@ -97,6 +104,14 @@ class TestStart:
         assert not world.start()
         assert world.kept == []
         assert WINDOW.until - 1 < world.time < WINDOW.until
+
+    def test_who_missed_its_duty_for_want_of_data_is_told_why(self):
+        world = World([NO_ANSWER], [None])
+        world.start()
+        assert world.missed == [(WINDOW, COMMITTEES, str(NO_ANSWER))]
+        world = World([DATA], [redis.ConnectionError("gone")])
+        world.start()
+        assert world.missed == []
 
     def test_no_answer_is_waited_for_beyond_the_end(self):
         world = World([NO_ANSWER], [None])

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,7 @@ from ssv_pool.store.duties import (
     replace_sync_committee,
     sync_committee_of,
 )
-from ssv_pool.store.journal import JournalEntry, add_refusal, add_steps, entries, prune_journal, record
+from ssv_pool.store.journal import JournalEntry, add_finding, add_refusal, add_steps, entries, prune_journal, record
 from ssv_pool.store.records import ValidatorMetadata
 from ssv_pool.store.registry import load_registry
 from ssv_pool.store.registry_changes import NewValidator, add_validator, update_metadata
@@ -238,6 +239,29 @@ def test_what_the_beacon_node_said_to_a_refused_duty_is_kept(database: Database,
         [entry] = entries(session)
     first = ("bad state root", 2.0) if recorded_first else ("still bad", 3.0)
     assert (entry.outcome, entry.executor, (entry.detail, entry.steps["refused"])) == ("completed", b"validator", first)
+
+
+def test_what_is_found_out_afterwards_does_not_change_what_is_known(database: Database) -> None:
+    done = JournalEntry("k", 0, Slot(3), b"c" * 32, "completed", steps={"decided": 2.0})
+    failed = JournalEntry("f", 0, Slot(3), b"c" * 32, "failed", "no_proposal", "round 3")
+    lost = JournalEntry("k", 0, Slot(3), b"x" * 32, "failed", "not_included", "2 of 3", steps={"decided": 9.0})
+    with database.session() as session:
+        record(session, done)
+        record(session, failed)
+        for finding in (
+            lost,
+            lost,
+            replace(lost, reason="not_started"),
+            replace(lost, key="f"),
+            replace(lost, key="n"),
+        ):
+            add_finding(session, finding)
+        # The node tells its story once more.
+        record(session, done)
+        of_k, of_f, of_n = (next(e for e in entries(session) if e.key == key) for key in "kfn")
+    assert of_k == replace(done, reason="not_included", detail="2 of 3")
+    assert of_f == replace(failed, steps={"decided": 9.0})
+    assert of_n == replace(lost, key="n")
 
 
 def test_no_step_is_lost_between_writers(database: Database, open_database: Callable[[], Database]) -> None:

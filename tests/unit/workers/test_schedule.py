@@ -75,8 +75,10 @@ def test_an_epoch_is_planned_at_its_start_and_in_its_middle():
     epoch = 8 * 4.0
     start = CHAIN.start_of(16)
     pieces = list(schedule.epoch_pieces(CHAIN, start - 0.01, start + epoch - 0.01))
-    assert keys(pieces) == ["validators:4", "prune:4", "plan:4", "prepare:4", "plan:5", "prepare:5"]
+    assert keys(pieces) == ["validators:4", "prune:4", "plan:4", "prepare:4", "plan:5", "prepare:5", "inclusion:1"]
     plan, prepare = pieces[2:4]
+    # What became of the epoch before is looked up in the last slot.
+    assert CHAIN.start_of(23) < pieces[-1].publish < CHAIN.start_of(24) < pieces[-1].until
     assert (round(plan.publish - start, 6), plan.until - start) == (0.3, epoch / 2)
     # While nothing else is due.
     assert CHAIN.attestation_due(16) < prepare.publish < CHAIN.aggregate_due(16)
