@@ -43,7 +43,7 @@ from ssv_pool.protocol.events import (
 from ssv_pool.protocol.types.ids import committee_of, message_executor, message_role
 from ssv_pool.protocol.types.messages import SignedSSVMessage
 from ssv_pool.protocol.types.primitives import CommitteeId, PublicKey
-from ssv_pool.protocol.types.roles import COMMITTEE_ROLES, RunnerRole
+from ssv_pool.protocol.types.roles import COMMITTEE_ROLES, BeaconRole, RunnerRole
 
 log = logger("node.dispatcher")
 
@@ -90,6 +90,8 @@ class _Lane:
     """Duties handed over that the core has not taken yet."""
     running: int = 0
     """Duties that the core runs."""
+    updating: int = 0
+    """Changes of the registry that wait in the queue."""
 
     @property
     def committee_id(self) -> CommitteeId:
@@ -167,7 +169,10 @@ class Dispatcher:
         if lane is None:
             return False
         lane.starting += 1
-        lane.queue.put(Work(validator, event), Priority.OWN)
+        proposes = isinstance(event, StartValidatorDuty) and event.duty.type == BeaconRole.PROPOSER
+        # Behind a change of the registry that waits: the validator may come with it.
+        ahead = proposes and not lane.updating
+        lane.queue.put(Work(validator, event), Priority.PROPOSING if ahead else Priority.OWN)
         return True
 
     def reply(self, committee_id: CommitteeId, validator: PublicKey | None, reply: BeaconReply) -> bool:
@@ -214,6 +219,7 @@ class Dispatcher:
 
     def _update(self, lane: _Lane, own: OwnCommittee, chain: BeaconChain, *, leaving: bool) -> trio.Event:
         lane.own = own
+        lane.updating += 1
         done = trio.Event()
         # As starts: what was begun before is begun, and what is begun after has what it needs.
         lane.queue.put(_Update(own, chain, leaving, done), Priority.OWN)
@@ -232,6 +238,7 @@ class Dispatcher:
                 for done in turn.done:
                     if isinstance(done, _Update):
                         leaving = done.leaving
+                        lane.updating -= 1
                         if leaving:
                             self._leaving.discard(lane)
                         done.done.set()

@@ -454,13 +454,30 @@ def test_what_belongs_to_a_proposal_goes_before_everything_else() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.dispatcher.set_committees({A: own(A, 1)}, CHAIN)
         last, start, urgent = message("last"), duty(3), validator_message("block", 1, RunnerRole.PROPOSER)
+        aggregator, block = validator_duty(3, 1, BeaconRole.AGGREGATOR), validator_duty(4, 1)
         bench.dispatcher.receive(last, None)
         bench.dispatcher.start(A, start)
+        bench.dispatcher.start(A, aggregator)
         bench.dispatcher.receive(urgent, None)
+        bench.dispatcher.start(A, block)
         await bench.settle()
-        assert order == [urgent, start, last]
+        assert order == [urgent, block, start, aggregator, last]
 
     run(scenario, lambda event: order.append(event) or [])  # type: ignore[func-returns-value]
+
+
+def test_a_proposal_does_not_overtake_the_change_that_brings_its_validator() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.dispatcher.set_committees({A: own(A, 1)}, CHAIN)
+        block, lane = validator_duty(4, 2), bench.dispatcher._lanes[A]
+        # As set_committees does, without giving the committee's task a chance in between.
+        bench.dispatcher._by_validator[key(2)] = lane
+        bench.dispatcher._update(lane, own(A, 1, 2), CHAIN, leaving=False)
+        assert bench.dispatcher.start(A, block)
+        await bench.settle()
+        assert bench.validators[2].seen == [block]
+
+    run(scenario)
 
 
 def test_small_events_share_a_turn_and_whatever_acts_ends_it() -> None:
