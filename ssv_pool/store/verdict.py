@@ -13,6 +13,11 @@ GOOD, LATE, FAILED, OPEN = "good", "late", "failed", "open"
 NEVER_LATE = frozenset({RunnerRole.VALIDATOR_REGISTRATION, RunnerRole.VOLUNTARY_EXIT})
 """Roles whose duties are worth as much in a later slot."""
 
+AGGREGATING = frozenset(
+    {RunnerRole.AGGREGATOR, RunnerRole.SYNC_COMMITTEE_CONTRIBUTION, RunnerRole.AGGREGATOR_COMMITTEE}
+)
+"""Roles that ask the beacon node for something only two thirds into the slot."""
+
 _PHASES = (
     ("begun", Reason.NOT_STARTED, "it began"),
     ("pre_consensus", Reason.NO_SIGNATURE_QUORUM, "the signatures needed beforehand came"),
@@ -72,7 +77,9 @@ def late_after(entry: JournalEntry, chain: BeaconChain) -> float | None:
 
 def _late(entry: JournalEntry, chain: BeaconChain | None) -> Verdict | None:
     """The verdict on a duty that was done too late: named is the step that took the most time."""
-    limit = None if chain is None else late_after(entry, chain)
+    if chain is None:
+        return None
+    limit = late_after(entry, chain)
     end = entry.steps.get("accepted", entry.steps.get("reconstructed"))
     due = entry.steps.get("due")
     if limit is None or end is None or due is None or end <= limit:
@@ -82,6 +89,9 @@ def _late(entry: JournalEntry, chain: BeaconChain | None) -> Verdict | None:
         reached = entry.steps.get(step)
         if reached is None:
             continue
+        if step == "received" and entry.role in AGGREGATING:
+            # Nothing is aggregated before it is due: until then the node holds the request.
+            before = max(before, chain.aggregate_due(entry.slot))
         if reached - before > longest:
             longest, reason, words = reached - before, why, what
         before = max(before, reached)

@@ -66,6 +66,15 @@ def test_answers_of_the_beacon_node_that_take_long_make_a_block_late() -> None:
     )
 
 
+def test_the_wait_for_what_is_aggregated_is_nobodys_fault() -> None:
+    steps = {"due": START, "begun": START, "pre_consensus": START + 0.1, "asked": START + 0.1, "received": START + 8.2}
+    steps |= {"consensus_started": START + 8.2, "decided": START + 11.5, "reconstructed": START + 12.5}
+    contribution = replace(GOOD, role=RunnerRole.SYNC_COMMITTEE_CONTRIBUTION, steps=steps, round=2)
+    assert judge(contribution, CHAIN) == Verdict(
+        "late", Reason.ROUNDS_EXHAUSTED, "0.500 s late: the committee decided only after 3.300 s; in round 2"
+    )
+
+
 def test_what_each_role_is_worth_until() -> None:
     assert late_after(GOOD, CHAIN) == START + 12
     assert late_after(replace(GOOD, role=RunnerRole.PROPOSER), CHAIN) == START + 4
