@@ -186,6 +186,7 @@ class BeaconNode:
         self._absent: dict[str, float] = {}
         self._failed: float | None = None
         self._lagging = 0
+        self._under_way: dict[int, str] = {}
         self.position = position
         """Place in the settings."""
         base = self._client.base_url
@@ -229,18 +230,16 @@ class BeaconNode:
 
     def send(self, request: Request, until: float) -> Answer:
         """Send a request and read the answer, whatever its status. Raises BeaconError when none came in time."""
-        started = self._clock()
-        with metrics.BEACON_REQUEST_TIME.labels(self.label, f"{request.method} {request.route or request.path}").time():
-            for attempt in (1, 2):
-                try:
-                    return self._send(request, until)
-                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-                    # The node closed a kept connection just then. Everything that is sent here may be sent twice.
-                    if attempt == 2 or self._clock() - started > 1:
-                        raise BeaconError(request.endpoint, None, reason(error)) from None
-                except httpx.HTTPError as error:
-                    raise BeaconError(request.endpoint, None, reason(error)) from None
-        raise AssertionError("unreachable")
+        endpoint = f"{request.method} {request.route or request.path}"
+        thread = threading.get_ident()
+        self._under_way[thread] = request.endpoint
+        try:
+            with metrics.BEACON_REQUEST_TIME.labels(self.label, endpoint).time():
+                return self._send_again(request, until)
+        except httpx.HTTPError as error:
+            raise BeaconError(request.endpoint, None, reason(error)) from None
+        finally:
+            del self._under_way[thread]
 
     def ask(self, request: Request, until: float) -> Answer:
         """Send a request that prefers SSZ; a node that refuses to speak of SSZ at all is asked for JSON."""
@@ -291,6 +290,10 @@ class BeaconNode:
         with self._lock:
             self._lagging += change
 
+    def under_way(self, thread: int | None) -> str:
+        """The endpoint that a thread waits for, by the thread's ident; empty when it waits for none."""
+        return "" if thread is None else self._under_way.get(thread, "")
+
     @property
     def lagging(self) -> bool:
         """Whether requests to it are under way that should be answered by now."""
@@ -305,6 +308,16 @@ class BeaconNode:
     def healthy(self) -> bool:
         """Whether nothing speaks against using it."""
         return not self.failing and not self.lagging and (self.status is None or self.status.problem is None)
+
+    def _send_again(self, request: Request, until: float) -> Answer:
+        """Once more at once where the node closed a kept connection just then: all that is sent may be sent twice."""
+        started = self._clock()
+        try:
+            return self._send(request, until)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if self._clock() - started > 1:
+                raise
+        return self._send(request, until)
 
     def _send(self, request: Request, until: float) -> Answer:
         left = until - self._clock()

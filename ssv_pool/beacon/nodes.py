@@ -180,7 +180,7 @@ class _Race(Generic[Result]):
         self._clock = clock
         self._lock = threading.Lock()
         self._ends: queue.SimpleQueue[tuple[BeaconNode, Result | Exception]] = queue.SimpleQueue()
-        self._order: list[BeaconNode] = []
+        self._order: dict[BeaconNode, threading.Thread] = {}
         self._running: set[BeaconNode] = set()
         self._late: set[BeaconNode] = set()
         self._problems: dict[BeaconNode, BeaconError] = {}
@@ -232,9 +232,10 @@ class _Race(Generic[Result]):
         return results
 
     def _start(self, node: BeaconNode) -> None:
-        self._order.append(node)
+        thread = threading.Thread(target=self._try, args=(node,), name=f"beacon-{node.label}", daemon=True)
+        self._order[node] = thread
         self._running.add(node)
-        threading.Thread(target=self._try, args=(node,), name=f"beacon-{node.label}", daemon=True).start()
+        thread.start()
 
     def _try(self, node: BeaconNode) -> None:
         end: Result | Exception
@@ -271,16 +272,18 @@ class _Race(Generic[Result]):
 
     def _error(self) -> BeaconError:
         """The best node's error, and in short those of the others."""
-        found = [(node, self._problems.get(node)) for node in self._order]
-        first = next((error for _, error in found if error is not None), None)
-        if first is None:
-            return BeaconError("any request", None, "no node answered in time", self._order[0].name)
+        errors = [self._problems.get(node) or self._overdue(node) for node in self._order]
+        first = errors[0]
         also = [
-            f"{node.label} {'no answer' if error is None or error.status is None else f'status {error.status}'}"
-            for node, error in found
+            f"{node.label} {'no answer' if error.status is None else f'status {error.status}'}"
+            for node, error in zip(self._order, errors, strict=True)
             if error is not first
         ]
         return first.beside(also)
+
+    def _overdue(self, node: BeaconNode) -> BeaconError:
+        endpoint = node.under_way(self._order[node].ident) or "a request"
+        return BeaconError(endpoint, None, "timed out", node.name)
 
 
 def _rank(node: BeaconNode, head: int, quickest: float) -> tuple[int, int, int, int]:

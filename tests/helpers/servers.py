@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -227,6 +228,14 @@ def _json(request: dict[str, Any], **content: Any) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request["id"], **content}).encode()
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # connections are cut on purpose
+            super().handle_error(request, client_address)
+
+
 class FakeBeaconNode:
     """An HTTP server on loopback that answers the Beacon API from a table; a context manager.
 
@@ -278,8 +287,7 @@ class FakeBeaconNode:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 

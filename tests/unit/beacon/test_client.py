@@ -213,3 +213,10 @@ def test_events():
     ]
     events.close()
     assert node.requests[0].url.params.get_list("topics") == ["head", "block"]
+
+
+def test_after_its_end_a_client_says_so():
+    client = client_of(Node(**{"GET /eth/v1/validator/attestation_data": (200, {"data": DATA})}))
+    client.close()
+    with pytest.raises(BeaconError, match=r"attestation_data: no answer: closed: "):
+        client.attestation_data(5)
