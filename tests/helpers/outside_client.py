@@ -74,7 +74,7 @@ class OutsideClient:
         epoch = self.chain.epoch_of(slot)
         attesters, proposals, members = self._plan(epoch)
         for proposal in proposals:
-            if proposal.slot == slot and proposal.validator_index in self.validators:
+            if slot and proposal.slot == slot and proposal.validator_index in self.validators:
                 self._propose(slot, proposal.validator_index)
         self._wait(self.chain.attestation_due(slot))
         duties = [duty for duty in attesters if duty.slot == slot]

@@ -68,7 +68,9 @@ class ProposalDesk:
         chain, slot = self._chain, request.slot
         chain.tick()
         current = chain.clock.slot()
-        if not 1 <= slot <= current + 1:
+        if slot == 0:
+            raise ProposalError("slot 0: it has the genesis block, nobody proposes in it")
+        if slot > current + 1:
             raise ProposalError(f"slot {slot}: the current slot is {current}")
         made = self._made.get(request)
         chain.head()
