@@ -30,6 +30,7 @@ from ssv_pool.messaging.commands import (
     committee_duty_key,
     validator_duty_key,
 )
+from ssv_pool.observability.logs import configure_logging
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import AskBeacon, AskKind
 from ssv_pool.protocol.forks import ForkSchedule, alan_fork, boole_fork
@@ -313,6 +314,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where slashing protection files are put (a temporary folder)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    configure_logging("warning", "console")
     results = []
     if not options.json:
         print(f"{options.operators} operators; milliseconds of CPU of one operator for one duty")

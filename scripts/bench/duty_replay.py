@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from ssv_pool.crypto import bls
 from ssv_pool.crypto import operator_keys as rsa
 from ssv_pool.crypto.shamir import split, threshold_of, weights_at_zero
@@ -85,7 +87,7 @@ class Cluster:
     """Keys of a committee and its validators."""
 
     ids: tuple[OperatorId, ...]
-    keyrings: Mapping[OperatorId, rsa.OperatorKeyring]
+    keys: Mapping[OperatorId, RSAPrivateKey]
     validators: Mapping[ValidatorIndex, PublicKey]
     secrets: Mapping[ValidatorIndex, Mapping[OperatorId, int]]
     """Each operator's share."""
@@ -98,10 +100,13 @@ class Cluster:
 
     def member(self, own: OperatorId) -> CommitteeMember:
         """One operator in the committee."""
-        operators = tuple(Operator(number, self.keyrings[number].public_key) for number in self.ids)
+        operators = tuple(Operator(number, self.public_key(number)) for number in self.ids)
         faulty = (len(self.ids) - 1) // 3
-        key = self.keyrings[own].public_key
-        return CommitteeMember(own, self.committee_id, key, faulty, operators, self.domain)
+        return CommitteeMember(own, self.committee_id, self.public_key(own), faulty, operators, self.domain)
+
+    def public_key(self, number: OperatorId) -> bytes:
+        """An operator's key, PEM."""
+        return rsa.OperatorKeyring(self.keys[number]).public_key
 
     def shares(self, own: OperatorId) -> dict[ValidatorIndex, Share]:
         """The validators as one operator holds them."""
@@ -116,7 +121,7 @@ class Cluster:
         """What gossip validation asks of the registry."""
         view = CommitteeView(self.ids, len(self.validators), in_sync_committee=True)
         return RegistryState(
-            operator_keys={number: keyring.public_key for number, keyring in self.keyrings.items()},
+            operator_keys={number: self.public_key(number) for number in self.ids},
             committees={self.committee_id: view},
             validators_by_key={
                 key: ValidatorView(view, index, liquidated=False, attesting_from=Epoch(0))
@@ -131,7 +136,7 @@ def make_cluster(operators: int, validators: int, domain: DomainType) -> Cluster
     secrets = {ValidatorIndex(1000 + number): bls.random_secret() for number in range(validators)}
     return Cluster(
         ids,
-        {number: rsa.OperatorKeyring(rsa.generate()) for number in ids},
+        {number: rsa.generate() for number in ids},
         {index: bls.secret_to_public(secret) for index, secret in secrets.items()},
         {index: split(secret, ids, threshold_of(operators)) for index, secret in secrets.items()},
         domain,
@@ -203,7 +208,7 @@ class OneOperator:
             signer.add(share.share_pubkey, cluster.secrets[index][own])
         keys = [share.share_pubkey for share in shares.values()]
         signer.raise_protection(keys, Epoch(0), Epoch(0), Slot(0))
-        self._ports = (ports or Ports)(cluster.keyrings[own], signer, BlsThreshold())
+        self._ports = (ports or Ports)(rsa.OperatorKeyring(cluster.keys[own]), signer, BlsThreshold())
         self.now = 0.0
         self._gossip = Gossip(setting.forks, self._ports.keys, clock=lambda: self.now)
         self._gossip.update(cluster.registry(), chain)
@@ -371,7 +376,7 @@ def replay(recording: Recording, operator: OneOperator) -> list[float]:
     """CPU seconds of each duty, done by a fresh operator."""
     seconds = []
     for duty in recording.duties:
-        bls.hash_point.cache_clear()  # another operator's hashes are not this one's
+        bls.forget_recent()  # what the others hashed and signed
         begun = time.process_time()
         for given in duty:
             operator.take(given)
@@ -498,7 +503,7 @@ def bare(calls: Calls, secrets: Mapping[PublicKey, int]) -> float:
     decision are its commits'), an own one not at all. Keys are parsed already, and rebuilt signatures are checked in
     one batch, as in the operator itself.
     """
-    bls.hash_point.cache_clear()
+    bls.forget_recent()
     work = [(secrets[share], root) for share, root in calls.shares]
     batches = [
         [
@@ -515,12 +520,15 @@ def bare(calls: Calls, secrets: Mapping[PublicKey, int]) -> float:
     for keyring, message in calls.signed:
         keyring.sign(message)
     good = [rsa.verify(key, message, signature) for key, message, signature in verified]
+    points = {}
     for secret, root in work:
-        bls.hash_point(root).scalar_mul(secret).compress()
+        point = bls.hash_point(root).scalar_mul(secret)
+        points[point.compress()] = point
     for batch in batches:
         whole = []
         for key, root, partials, weights in batch:
-            total = bls.combine([bls.signature_point(partial) for partial in partials], weights.numerators)
+            parts = [points.get(partial) or bls.signature_point(partial) for partial in partials]
+            total = bls.combine(parts, weights.numerators)
             if weights.denominator != 1:
                 total = bls.multiply(total, weights.inverse_denominator)
             total.compress()

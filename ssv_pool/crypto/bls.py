@@ -50,8 +50,36 @@ _CACHED_PUBLIC_KEYS = 16384
 _CACHED_MESSAGES = 256
 """Hashed messages kept: all partial signatures of a slot share a handful of signing roots, 0.2 ms each."""
 
+_MADE_SIGNATURES = 2048
+"""Own signatures whose points are kept, in each of two generations: decoding one takes half as long as making it."""
+
 _SCALAR_BITS = 64
 """Bits of the random factors of a batch check; a forgery passes with probability 2^-64."""
+
+
+class _MadeSignatures:
+    """The points of signatures made here, which are soon decoded again to be put together with others'.
+
+    Two generations, so that the oldest go without being looked for. Any thread may add.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[bytes, PointG2] = {}
+        self._before: dict[bytes, PointG2] = {}
+
+    def add(self, signature: bytes, point: PointG2) -> None:
+        if len(self._now) >= _MADE_SIGNATURES:
+            self._now, self._before = {}, self._now
+        self._now[signature] = point
+
+    def get(self, signature: bytes) -> PointG2 | None:
+        return self._now.get(signature) or self._before.get(signature)
+
+    def clear(self) -> None:
+        self._now, self._before = {}, {}
+
+
+_made_signatures = _MadeSignatures()
 
 
 class BlsError(SsvPoolError, ValueError):
@@ -122,10 +150,14 @@ def signature_point(signature: bytes) -> PointG2:
     """Decode a signature (96 bytes); the identity is a point too. Raises BlsError."""
     if len(signature) != SIGNATURE_SIZE:
         raise BlsError(f"BLS signature: {len(signature)} bytes, expected {SIGNATURE_SIZE}")
+    raw = bytes(signature)
+    made = _made_signatures.get(raw)
+    if made is not None:
+        return made
     try:
-        return BlstP2Element.uncompress(bytes(signature))
+        return BlstP2Element.uncompress(raw)
     except ValueError:
-        raise BlsError(f"BLS signature 0x{signature.hex()}: not a point of the group G2") from None
+        raise BlsError(f"BLS signature 0x{raw.hex()}: not a point of the group G2") from None
 
 
 def encode_signature(point: PointG2) -> Signature:
@@ -144,10 +176,19 @@ def hash_point(message: bytes, suite: bytes = SIGNATURE_SUITE) -> PointG2:
     return BlstP2Element.hash_to_group(message, suite)
 
 
+def forget_recent() -> None:
+    """Forget hashed messages and made signatures: to measure what one operator does where several share a process."""
+    hash_point.cache_clear()
+    _made_signatures.clear()
+
+
 def sign(secret: int, message: bytes) -> Signature:
     """Sign ``message`` (in practice a 32-byte signing root); returns 96 bytes. Raises BlsError for a bad secret."""
     check_secret(secret)
-    return Signature(hash_point(message).scalar_mul(secret).compress())
+    point = hash_point(message).scalar_mul(secret)
+    signature = Signature(point.compress())
+    _made_signatures.add(signature, point)
+    return signature
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:

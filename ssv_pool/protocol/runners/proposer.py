@@ -48,7 +48,8 @@ class ProposerRunner(ConsensusRunner):
             block = decode_block(reply.version, payload, self.services.chain.preset)
             if not block.blinded:
                 self._full_block = block
-                payload = blinded_of(block).raw
+                self._decoded = blinded_of(block)
+                payload = self._decoded.raw
         self.propose(reply.version, payload)
 
     def decode_checked(self, value: bytes) -> ProposerConsensusData:

@@ -132,3 +132,15 @@ def test_aggregates_of_nothing_are_refused() -> None:
 def test_caches_are_bounded() -> None:
     assert bls.public_key_point.cache_parameters()["maxsize"] == 16384
     assert bls.hash_point.cache_parameters()["maxsize"] == 256
+
+
+def test_points_of_made_signatures_are_kept_for_a_while(monkeypatch):
+    monkeypatch.setattr(bls, "_MADE_SIGNATURES", 2)
+    bls.forget_recent()
+    made = [bls.sign(secret, bytes(32)) for secret in (5, 6, 7, 8, 9)]
+    kept = [bls._made_signatures.get(signature) is not None for signature in made]
+    assert kept == [False, False, True, True, True]
+    points = [bls.signature_point(signature) for signature in made]
+    bls.forget_recent()
+    assert [bls.signature_point(signature) for signature in made] == points
+    assert [bls.encode_signature(point) for point in points] == made

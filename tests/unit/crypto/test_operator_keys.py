@@ -118,6 +118,39 @@ def test_signatures(keyring: OperatorKeyring, other: OperatorKeyring) -> None:
     assert not other.verify(keyring.public_key, b"message", b"\xff" * 256)
 
 
+def test_what_was_found_valid_is_remembered_for_exactly_these_bytes(
+    keyring: OperatorKeyring, other: OperatorKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+    check = operator_keys.verify
+
+    def counting(public_key: bytes, message: bytes, signature: bytes) -> bool:
+        checked.append(message)
+        return check(public_key, message, signature)
+
+    monkeypatch.setattr(operator_keys, "verify", counting)
+    monkeypatch.setattr(operator_keys, "_REMEMBERED_SIGNATURES", 2)
+    message = b"commit of round 1"
+    signature = other.sign(message)
+    fresh = OperatorKeyring(operator_keys.generate())
+    assert [fresh.verify(other.public_key, message, signature) for _ in range(3)] == [True] * 3
+    assert checked == [message]
+    # The same bytes cut elsewhere, another message, another key: none of them is what was found valid.
+    assert not fresh.verify(other.public_key, message[1:], signature + message[:1])
+    assert not fresh.verify(other.public_key, signature[-1:] + message, signature[:-1])
+    assert not fresh.verify(other.public_key, b"commit of round 2", signature)
+    assert not fresh.verify(fresh.public_key, message, signature)
+    # An own signature needs no check; two generations later it does again.
+    own = fresh.sign(message)
+    checked.clear()
+    assert fresh.verify(fresh.public_key, message, own)
+    assert checked == []
+    for number in range(4):
+        fresh.sign(b"%d" % number)
+    assert fresh.verify(fresh.public_key, message, own)
+    assert checked == [message]
+
+
 def test_private_key_pem(private_key: rsa.RSAPrivateKey) -> None:
     pem = operator_keys.private_key_to_pem(private_key)
     assert pem.startswith(b"-----BEGIN RSA PRIVATE KEY-----\n")
