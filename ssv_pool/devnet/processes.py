@@ -13,8 +13,8 @@ import psutil
 
 from ssv_pool.settings import ENVIRONMENT
 
-STOP_SECONDS = 20.0
-"""How long a process may take to stop before it is killed."""
+STOP_SECONDS = 75.0
+"""How long an operator may take to stop before it is killed: its supervisor gives its parts a minute to finish duties."""
 
 
 @dataclass(slots=True)
