@@ -18,7 +18,6 @@ from ssv_pool.messaging.commands import (
     JOURNAL,
     REQUESTS,
     SUBMISSIONS,
-    AttestationSubmission,
     BeaconRequest,
     BlockSubmission,
     JournalEntry,
@@ -94,10 +93,6 @@ class TaskSender:
         urgent = isinstance(submission, BlockSubmission)
         payload = SUBMISSIONS.encode(submission).decode()
         self._send(SUBMIT, payload, submission.key, submission.deadline, URGENT if urgent else ORDINARY)
-
-    def submit_attestations(self, submission: AttestationSubmission) -> None:
-        """Have attestations posted: ``submit`` under its older name."""
-        self.submit(submission)
 
     def ask_beacon(self, request: BeaconRequest) -> None:
         """Have an object fetched; tries until the deadline. Raises UnavailableError when the broker stays away."""

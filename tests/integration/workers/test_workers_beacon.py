@@ -21,7 +21,7 @@ def test_attestations_are_posted_again_until_accepted_and_the_journal_has_the_ti
         (StepTime("due", 1.0), StepTime("decided", 2.0)),
     )  # fmt: skip
     sender.record_duty(JournalEntry(record))
-    sender.submit_attestations(operator.submission("plain", [1, 2]))
+    sender.submit(operator.submission("plain", [1, 2]))
     wait_until(lambda: operator.submitted() == [1, 2])
     entry = wait_until(lambda: (e := operator.journal().get("plain")) and {"accepted", "due"} <= e.steps.keys() and e)
     assert (entry.outcome, entry.reason, entry.silent_operators) == ("completed", None, (4,))
@@ -29,16 +29,16 @@ def test_attestations_are_posted_again_until_accepted_and_the_journal_has_the_ti
     assert entry.steps["submitted"] <= entry.steps["accepted"]
 
     # The same again is a no-op.
-    sender.submit_attestations(again := operator.submission("again", [7]))
+    sender.submit(again := operator.submission("again", [7]))
     wait_until(lambda: "accepted" in operator.journal().get("again", entry).steps and 7 in operator.submitted())
-    sender.submit_attestations(again)
+    sender.submit(again)
 
     operator.call("/control?refuse=5")
-    sender.submit_attestations(operator.submission("refused", [3, 4]))
+    sender.submit(operator.submission("refused", [3, 4]))
     wait_until(lambda: {3, 4} <= set(operator.submitted()))
 
     operator.call("/control?partial=1")
-    sender.submit_attestations(operator.submission("partial", [5, 6]))
+    sender.submit(operator.submission("partial", [5, 6]))
     wait_until(lambda: {5, 6} <= set(operator.submitted()))
     assert operator.submitted() == [1, 2, 3, 4, 5, 6, 7]
     assert len(operator.logs("attestations not accepted: trying again")) == 2
@@ -51,7 +51,7 @@ def test_what_is_not_accepted_by_the_deadline_is_given_up(operator, wait_until):
     operator.start_workers(1)
     operator.call("/control?refuse=1000")
     sender = operator.sender()
-    sender.submit_attestations(operator.submission("hopeless", [1], seconds=2))
+    sender.submit(operator.submission("hopeless", [1], seconds=2))
     wait_until(lambda: operator.call("/control")["refuse"] < 999)
     wait_until(lambda: operator.logs("attestations not posted in time"))
     assert operator.submitted() == []
@@ -63,7 +63,7 @@ def test_a_submission_survives_the_kill_of_its_worker(operator, wait_until):
     workers, _ = operator.start_workers(2)
     operator.call("/control?hang=1")
     sender = operator.sender()
-    sender.submit_attestations(operator.submission("survivor", [1, 2]))
+    sender.submit(operator.submission("survivor", [1, 2]))
     port = wait_until(lambda: operator.call("/log")["held_port"])
     victim = operator.holder_of(port)
     assert victim in workers

@@ -38,7 +38,8 @@ def test_two_workers_start_every_duty_once_and_in_time(operator):
     assert start.deadline == operator.genesis + (first + 8) * operator.slot_seconds
     # One attests, and one member of the sync committee is in each of the two committees.
     assert [(duty.type, duty.slot) for duty in start.validator_duties] == [(0, first), (3, first)]
-    assert {len(command.validator_duties) for command in operator.started()} == {2}
+    # Before, the sync committee may not have been planned yet.
+    assert {len(command.validator_duties) for command in operator.started() if command.slot >= first} == {2}
 
 
 def test_a_worker_killed_with_a_claim_in_hand_loses_nothing(operator, wait_until):
