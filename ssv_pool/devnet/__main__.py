@@ -108,11 +108,13 @@ def devnet(
     from ssv_pool.devnet.run import run_devnet
 
     committees = parse_clusters(clusters) if clusters else ()
+    count = max(map(max, committees), default=4) if operators is None else operators
+    seconds = default_slot_seconds(validators, committees or (range(count),))
     config = DevnetConfig(
-        operators=max(map(max, committees), default=4) if operators is None else operators,
+        operators=count,
         validators=validators,
         epochs=epochs,
-        slot_seconds=default_slot_seconds(validators) if slot_seconds is None else slot_seconds,
+        slot_seconds=seconds if slot_seconds is None else slot_seconds,
         report_dir=report_dir or Path("reports") / time.strftime("%Y%m%d-%H%M%S"),
         kills=tuple(Kill.parse(text) for text in kills),
         seed=seed,

@@ -14,7 +14,7 @@ import psutil
 from ssv_pool.settings import ENVIRONMENT
 
 STOP_SECONDS = 75.0
-"""How long an operator may take to stop before it is killed: its supervisor gives its parts a minute to finish duties."""
+"""How long an operator may take to stop before it is killed: its supervisor gives its parts a minute of that."""
 
 
 @dataclass(slots=True)

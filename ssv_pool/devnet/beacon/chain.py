@@ -52,6 +52,10 @@ class Chain:
 
     # ---- time
 
+    def far_ahead(self, slot: Any) -> bool:
+        """Whether ``slot`` is so late that the specification's arithmetic with instants would overflow."""
+        return int(slot) > self.clock.slot() + self.clock.slots_per_epoch
+
     def tick(self) -> None:
         """Bring the store to the present: its time, the votes that are due, finality."""
         spec, store = self.spec, self.store
@@ -258,6 +262,8 @@ class Chain:
         if signed_block.message.parent_root not in self.store.block_states:
             raise BlockRefusedError("ignored: block's parent has not been seen")
         now = spec.Uint64(self.clock.now_ms())
+        if self.far_ahead(signed_block.message.slot):
+            raise BlockRefusedError("ignored: block is from a future slot")
         try:
             spec.validate_beacon_block_gossip(self.seen, self.store, self.current_state(), signed_block, now)
         except spec.GossipIgnore as error:

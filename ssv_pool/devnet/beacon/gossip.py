@@ -132,11 +132,12 @@ class AttestationGate:
 
 
 def check_epoch(intake: Intake, data: Any) -> None:
-    """Raise GossipIgnore for attestation data of an epoch whose committees the state does not know."""
+    """Raise GossipIgnore for attestation data of a slot or epoch whose committees the state does not know."""
     current = intake.chain.clock.epoch()
     # One epoch ahead is left to the rules, which allow for clocks that differ.
     if not current - 1 <= int(data.target.epoch) <= current + 1:
         raise intake.spec.GossipIgnore("attestation epoch is not current or previous epoch")
+    intake.check_slot(data.slot)
 
 
 def justified_of_target(chain: Chain, data: Any) -> Any:

@@ -53,6 +53,11 @@ class Intake:
             return Verdict(f"rejected: {error}")
         return Verdict(ACCEPTED)
 
+    def check_slot(self, slot: Any) -> None:
+        """Raise GossipIgnore for a slot that is far ahead; what is near is left to the rules."""
+        if self.chain.far_ahead(slot):
+            raise self.spec.GossipIgnore("slot is far in the future")
+
     def note(
         self, kind: ObjectKind, verdict: Verdict, value: Any, validator: int, slot: int, details: Mapping[str, Any]
     ) -> Verdict:

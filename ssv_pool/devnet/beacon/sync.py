@@ -184,6 +184,7 @@ class SyncGate:
         now = spec.Uint64(chain.clock.now_ms())
 
         def check() -> None:
+            self._intake.check_slot(slot)
             for subnet in subnets:
                 spec.validate_sync_committee_message_gossip(chain.seen, state, message, now, subnet)
 
@@ -270,6 +271,7 @@ class SyncGate:
         now = spec.Uint64(chain.clock.now_ms())
 
         def check(seen: Any) -> None:
+            self._intake.check_slot(signed.message.contribution.slot)
             spec.validate_sync_committee_contribution_and_proof_gossip(seen, state, signed, now)
 
         verdict = self._intake.judge(lambda: check(chain.seen))

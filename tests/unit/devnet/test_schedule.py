@@ -1,6 +1,7 @@
 """The devnet's options, what is done when, and what is expected of each epoch."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from ssv_pool.devnet.config import (
     DevnetConfig,
     Exit,
     Kill,
+    default_slot_seconds,
     faulty,
     parse_clusters,
 )
@@ -115,6 +117,14 @@ def test_validators_are_spread_over_the_committees_in_turn() -> None:
     assert within.whole_chain
     assert config().committees == (FOUR,)
     assert [faulty(committee) for committee in OVERLAP] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("validators", "committees", "seconds"),
+    [(8, (FOUR,), 4), (64, (FOUR,), 12), (16, (FOUR,), 5), (8, (range(7),), 6), (64, OVERLAP, 18)],
+)
+def test_slots_are_longer_where_there_is_more_to_do(validators: int, committees: Any, seconds: int) -> None:
+    assert default_slot_seconds(validators, committees) == seconds
 
 
 def test_the_highest_validators_leave_first() -> None:
