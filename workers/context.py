@@ -20,6 +20,7 @@ from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.bus import CommandBus
 from ssv_pool.messaging.claims import Claim, Claims, ClaimState
 from ssv_pool.messaging.identity import announced_operator
+from ssv_pool.messaging.payloads import Payloads
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.types.primitives import OperatorId
@@ -85,6 +86,11 @@ class WorkerContext:
     def claims(self) -> Claims:
         """Who does what."""
         return self._once("claims", lambda: Claims(self.redis, self.settings.instance))
+
+    @property
+    def payloads(self) -> Payloads:
+        """Blocks that lie beside their tasks."""
+        return self._once("payloads", lambda: Payloads(self.redis, self.settings.instance))
 
     @property
     def bus(self) -> CommandBus:

@@ -20,7 +20,7 @@ from ssv_pool.messaging.commands import (
     Submission,
     SyncMessageSubmission,
 )
-from ssv_pool.messaging.tasks import EXPIRY_SECONDS, ORDINARY, SUBMIT, URGENT
+from ssv_pool.messaging.tasks import EXPIRY_SECONDS, ORDINARY, SUBMIT, URGENT, read_submission
 from ssv_pool.observability.logs import logger
 from ssv_pool.store import journal
 from workers import schedule
@@ -38,6 +38,9 @@ SLOT_SECONDS = 0.2
 LONGEST_PAUSE = 4.0
 """Longest pause between two attempts to post, in seconds; well below the visibility timeout."""
 
+BROKER_PAUSE = 0.2
+"""Pause before a block is read from the broker again, in seconds."""
+
 _log = logger(__name__)
 
 _posting_slots = threading.BoundedSemaphore(max(1, context.settings.worker.concurrency // 3))
@@ -48,10 +51,13 @@ _posting_slots = threading.BoundedSemaphore(max(1, context.settings.worker.concu
 def submit(self: Any, payload: str, attempt: int = 0, started: float | None = None) -> None:
     """Post something signed; what is not accepted is tried again until the deadline."""
     try:
-        submission: Submission = SUBMISSIONS.decode(payload)
+        submission = read_submission(payload, context.payloads)
     except CodecError as error:
         _log.error("a submission is malformed: dropped", problem=str(error))
         return
+    except redis.RedisError as error:
+        _log.warning("a block is not read from the broker: trying again", problem=str(error).partition("\n")[0])
+        raise self.retry(countdown=BROKER_PAUSE, max_retries=None) from None
     if not attempt and isinstance(submission, AttestationSubmission | SyncMessageSubmission):
         context.attested.keep_decided(submission)
     posting = _Posting(submission, attempt, started or time.time(), _last_instant(submission))

@@ -3,21 +3,19 @@
 Writing is an append; the server keeps it over a crash. Reading hands each command over once for its key, drops those
 past their deadline, and reads again what a killed reader had in hand. Both sides survive a broker that goes away.
 
-Large payloads, which are blocks, lie beside the stream as plain bytes under a key that expires: in the stream they
-would stay for thousands of commands, and as JSON take twice the room.
+Large payloads, which are blocks, lie beside the stream.
 """
 
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import redis
-from redis.client import Pipeline
 
 from ssv_pool.messaging.codec import CodecError
-from ssv_pool.messaging.commands import COMMANDS, MAX_PAYLOAD_BYTES, BeaconAnswer, Command
+from ssv_pool.messaging.commands import COMMANDS, BeaconAnswer, Command
+from ssv_pool.messaging.payloads import INLINE_BYTES, Payloads
 from ssv_pool.observability.logs import logger
 
 STREAM_LENGTH = 4096
@@ -31,12 +29,6 @@ READ_COUNT = 256
 
 MAX_BLOCK_MS = 2000
 """Longest wait of one read: well below the client's socket time limit."""
-
-INLINE_BYTES = 16 * 1024
-"""Longest payload that travels inside its command."""
-
-PAYLOAD_SECONDS = 10.0
-"""How long a payload outlives its command's deadline; a reader that was killed reads it a second time."""
 
 _GROUP = "node"
 _FIELD = b"command"
@@ -55,19 +47,13 @@ def stream_name(instance: str) -> str:
     return f"{instance}:commands"
 
 
-def payload_prefix(instance: str) -> bytes:
-    """What the keys of one operator's payloads on the broker begin with."""
-    return f"{instance}:payload:".encode()
-
-
 class CommandBus:
     """The workers' side."""
 
-    def __init__(self, client: redis.Redis, instance: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: redis.Redis, instance: str) -> None:
         self._client = client
         self._stream = stream_name(instance)
-        self._payloads = payload_prefix(instance)
-        self._clock = clock
+        self._payloads = Payloads(client, instance)
 
     def publish(self, *commands: Command) -> None:
         """Append commands to the stream, all or none.
@@ -80,21 +66,11 @@ class CommandBus:
             for command in commands:
                 fields: dict[bytes, bytes] = {}
                 if isinstance(command, BeaconAnswer) and len(command.payload) > INLINE_BYTES:
-                    fields[_PAYLOAD] = self._put_aside(pipe, command)
+                    fields[_PAYLOAD] = self._payloads.put(command.payload, command.deadline, pipe).encode()
                     command = replace(command, payload=b"")  # noqa: PLW2901
                 fields[_FIELD] = COMMANDS.encode(command)
                 pipe.xadd(self._stream, fields, maxlen=STREAM_LENGTH, approximate=True)  # type: ignore[arg-type]
             pipe.execute()
-
-    def _put_aside(self, pipe: Pipeline, answer: BeaconAnswer) -> bytes:
-        if len(answer.payload) > MAX_PAYLOAD_BYTES:
-            raise CodecError(
-                f"payload of {answer.key}: found {len(answer.payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}"
-            )
-        name = self._payloads + uuid.uuid4().hex.encode()
-        seconds = max(0.0, answer.deadline - self._clock()) + PAYLOAD_SECONDS
-        pipe.set(name, answer.payload, px=int(seconds * 1000))
-        return name
 
 
 @dataclass(slots=True)
@@ -132,7 +108,7 @@ class CommandReader:
         """
         self._client = client
         self._stream = stream_name(instance)
-        self._payloads = payload_prefix(instance)
+        self._payloads = Payloads(client, instance)
         self._consumer = consumer
         self._clock = clock
         self._pause = pause
@@ -164,13 +140,9 @@ class CommandReader:
 
     def _fetch(self, entries: list[_StreamEntry]) -> dict[bytes, bytes]:
         """The payloads that lie beside the stream, by entry; one that has expired is missing."""
-        names = {
-            entry: values[_PAYLOAD]
-            for entry, values in entries
-            if values and values.get(_PAYLOAD, b"").startswith(self._payloads)
-        }
-        found = ((entry, self._client.get(name)) for entry, name in names.items())
-        return {entry: payload for entry, payload in found if isinstance(payload, bytes)}
+        names = {entry: values[_PAYLOAD] for entry, values in entries if values and _PAYLOAD in values}
+        found = ((entry, self._payloads.get(name.decode("ascii", "replace"))) for entry, name in names.items())
+        return {entry: payload for entry, payload in found if payload is not None}
 
     def _read(self, block_ms: int) -> list[_StreamEntry]:
         if self._unacknowledged:

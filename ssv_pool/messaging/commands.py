@@ -214,6 +214,21 @@ class BlockSubmission:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBlockSubmission:
+    """A BlockSubmission whose block lies beside the task (`ssv_pool.messaging.payloads`)."""
+
+    block: BlockSubmission
+    """The submission with an empty ``signed_block``."""
+    name: str
+    """The payload's name."""
+
+    @property
+    def key(self) -> str:
+        """The duty's key, as in the journal."""
+        return self.block.key
+
+
+@dataclass(frozen=True, slots=True)
 class AggregateSubmission:
     """Post signed aggregates to the beacon node."""
 
@@ -324,13 +339,14 @@ SUBMISSIONS = Codec(
     AttestationSubmission,
     SyncMessageSubmission,
     BlockSubmission,
+    StoredBlockSubmission,
     AggregateSubmission,
     ContributionSubmission,
     RegistrationSubmission,
     ExitSubmission,
     max_bytes=MAX_SUBMISSION_BYTES,
 )
-"""The codec of the payload of the task ``submit``."""
+"""The codec of the payload of the task ``submit``; read it by ``tasks.read_submission``."""
 
 REQUESTS = Codec(BeaconRequest)
 """The codec of the payload of the task ``ask_beacon``."""

@@ -5,15 +5,18 @@ Workers build their app from the same configuration, so that sender and worker c
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.broker import CONNECT_SECONDS, SOCKET_SECONDS, BrokerUrl
+from ssv_pool.messaging.codec import CodecError
 from ssv_pool.messaging.commands import (
     JOURNAL,
     REQUESTS,
@@ -21,8 +24,10 @@ from ssv_pool.messaging.commands import (
     BeaconRequest,
     BlockSubmission,
     JournalEntry,
+    StoredBlockSubmission,
     Submission,
 )
+from ssv_pool.messaging.payloads import INLINE_BYTES, Payloads
 from ssv_pool.protocol.events import AskKind
 
 SUBMIT = "ssv.submit"
@@ -85,13 +90,17 @@ class TaskSender:
     ) -> None:
         self._app = Celery("ssv_pool", set_as_current=False)
         self._app.conf.update(celery_config(broker, instance))
+        self._client = broker.client()
+        self._payloads = Payloads(self._client, instance, clock)
         self._clock = clock
         self._pause = pause
 
     def submit(self, submission: Submission) -> None:
         """Have something posted; tries until the deadline. Raises UnavailableError when the broker stays away."""
         urgent = isinstance(submission, BlockSubmission)
-        payload = SUBMISSIONS.encode(submission).decode()
+        payload = SUBMISSIONS.encode(
+            self._store(submission) if isinstance(submission, BlockSubmission) else submission
+        ).decode()
         self._send(SUBMIT, payload, submission.key, submission.deadline, URGENT if urgent else ORDINARY)
 
     def ask_beacon(self, request: BeaconRequest) -> None:
@@ -106,6 +115,17 @@ class TaskSender:
     def close(self) -> None:
         """Close the connections to the broker."""
         self._app.close()
+        self._client.close()
+
+    def _store(self, submission: BlockSubmission) -> BlockSubmission | StoredBlockSubmission:
+        """Lay a large block beside its task; where the broker does not take it now the task carries it."""
+        if len(submission.signed_block) <= INLINE_BYTES:
+            return submission
+        try:
+            name = self._payloads.put(submission.signed_block, submission.deadline, kept=EXPIRY_SECONDS)
+        except redis.RedisError:
+            return submission
+        return StoredBlockSubmission(replace(submission, signed_block=b""), name)
 
     def _send(self, name: str, payload: str, key: str, deadline: float, priority: int = ORDINARY) -> None:
         wait = 0.05
@@ -124,3 +144,19 @@ class TaskSender:
                 wait = min(2 * wait, 1.0)
             else:
                 return
+
+
+def read_submission(payload: str, payloads: Payloads) -> Submission:
+    """The submission that the task ``submit`` was given.
+
+    Raises:
+        CodecError: it is malformed, or its block is not there any more.
+        redis.RedisError: the broker does not answer.
+    """
+    submission: Submission | StoredBlockSubmission = SUBMISSIONS.decode(payload)
+    if not isinstance(submission, StoredBlockSubmission):
+        return submission
+    block = payloads.get(submission.name)
+    if block is None:
+        raise CodecError(f"submission {submission.key}: its block has expired")
+    return replace(submission.block, signed_block=block)

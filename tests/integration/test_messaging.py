@@ -1,5 +1,7 @@
 """Broker, bus and claims over a real server."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -19,10 +21,13 @@ from ssv_pool.messaging.commands import (
     COMMANDS,
     MAX_PAYLOAD_BYTES,
     BeaconAnswer,
+    BlockSubmission,
     RegistryChanged,
     StartCommitteeDuty,
 )
 from ssv_pool.messaging.identity import announce_operator, announced_operator
+from ssv_pool.messaging.payloads import INLINE_BYTES, Payloads
+from ssv_pool.messaging.tasks import TaskSender, read_submission
 from ssv_pool.messaging.valkey import EmbeddedValkey
 from ssv_pool.protocol.types import BeaconVote, Checkpoint
 
@@ -241,7 +246,8 @@ class TestPayloads:
 
     def test_a_block_arrives_and_the_stream_stays_small(self, client):
         answers = [self.answer("small", b"x"), self.answer("large", self.BLOCK), self.answer("other", b"y")]
-        CommandBus(client, "op").publish(*answers)
+        bus = CommandBus(client, "op")
+        bus.publish(*answers)
         assert client.memory_usage(stream_name("op")) < len(self.BLOCK) / 4
         reader = CommandReader(client, "op")
         assert reader.read(10) == answers
@@ -272,10 +278,33 @@ class TestPayloads:
     def test_other_keys_are_not_read(self, client):
         client.set("secret", "value")
         command = COMMANDS.encode(self.answer("forged", b""))
-        client.xadd(stream_name("op"), {"command": command, "payload": "secret"})
+        for name in ("secret", "../secret", b"\xff"):
+            client.xadd(stream_name("op"), {"command": command, "payload": name})
         reader = CommandReader(client, "op")
         assert reader.read(10) == []
-        assert reader.counts.late == 1
+        assert reader.counts.late == 3
+
+    @staticmethod
+    def block(signed_block):
+        return BlockSubmission("k", 5, "electra", 6, False, signed_block, time.time() + 9)
+
+    @pytest.mark.parametrize("size", [100, 1 << 20])
+    def test_a_signed_block_lies_beside_its_task(self, valkey, client, size):
+        sender = TaskSender(BrokerUrl.unix(valkey.socket), "op")
+        block = self.block(b"b" * size)
+        sender.submit(block)
+        (queue,) = [name for name in client.keys("op:*") if client.type(name) == b"list"]
+        (task,) = client.lrange(queue, 0, -1)
+        assert len(task) < 10_000
+        ((payload,), _, _) = json.loads(base64.b64decode(json.loads(task)["body"]))
+        payloads = Payloads(client, "op")
+        assert read_submission(payload, payloads) == block
+        assert len(client.keys("op:payload:*")) == (size > INLINE_BYTES)
+        if size > INLINE_BYTES:
+            client.delete(*client.keys("op:payload:*"))
+            with pytest.raises(CodecError, match="submission k: its block has expired"):
+                read_submission(payload, payloads)
+        sender.close()
 
 
 def test_the_node_tells_who_it_is(client):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssv_pool.messaging.broker import BrokerUrl
 from ssv_pool.messaging.codec import Codec, CodecError
 from ssv_pool.messaging.commands import (
     COMMANDS,
@@ -26,12 +27,14 @@ from ssv_pool.messaging.commands import (
     RegistrationSubmission,
     RegistryChanged,
     StartCommitteeDuty,
+    StoredBlockSubmission,
     SyncMessageSubmission,
     aggregator_committee_key,
     committee_duty_key,
     request_key,
     validator_duty_key,
 )
+from ssv_pool.messaging.tasks import TaskSender
 from ssv_pool.protocol.events import (
     AskKind,
     DutyRecord,
@@ -116,10 +119,12 @@ forks = st.sampled_from(["deneb", "fulu"])
 sync_messages = st.builds(
     SignedSyncCommitteeMessage, u64, st.binary(min_size=32, max_size=32), st.binary(min_size=96, max_size=96)
 )
+blocks = st.builds(BlockSubmission, keys, u64, forks, u64, st.booleans(), raws, times)
 submissions = st.one_of(
     st.builds(AttestationSubmission, keys, u64, forks, st.lists(attestations, max_size=3).map(tuple), times),
     st.builds(SyncMessageSubmission, keys, u64, st.lists(sync_messages, max_size=3).map(tuple), times),
-    st.builds(BlockSubmission, keys, u64, forks, u64, st.booleans(), raws, times),
+    blocks,
+    st.builds(StoredBlockSubmission, blocks, keys),
     st.builds(AggregateSubmission, keys, u64, forks, u64, st.lists(raws, max_size=3).map(tuple), times),
     st.builds(ContributionSubmission, keys, u64, st.lists(raws, max_size=3).map(tuple), times),
     st.builds(RegistrationSubmission, keys, u64, raws, times),
@@ -247,3 +252,13 @@ def test_keys_name_what_they_are_for():
     ] == ["aggregator", "proposer", "sync_committee_contribution", "validator_registration", "voluntary_exit"]
     assert request_key("7:block") == "ask:7:block"
     assert DutiesPlanned(3, 1.0).key != DutiesPlanned(3, 2.0).key
+
+
+def test_without_a_broker_the_task_carries_the_block(tmp_path):
+    sent = []
+    sender = TaskSender(BrokerUrl.unix(tmp_path / "nobody"), "op")
+    sender._send = lambda *arguments: sent.append(arguments)
+    block = BlockSubmission("k", 5, "electra", 6, False, bytes(1 << 20), 1.0)
+    sender.submit(block)
+    ((name, payload, *_),) = sent
+    assert (name, SUBMISSIONS.decode(payload)) == ("ssv.submit", block)
