@@ -96,12 +96,22 @@ class Handler(BaseHTTPRequestHandler):
                 return self.aggregate(int(query["slot"]), int(query["committee_index"]), query["attestation_data_root"])
             case "sync_committee_contribution":
                 return self.contribution(query)
-        if url.path == "/eth/v1/events":
+        return self.by_path(url.path, query)
+
+    def by_path(self, path, query):
+        """What the whole path tells apart."""
+        if path == "/eth/v1/events":
             return self.heads()
-        if url.path.startswith("/eth/v1/validator/duties/proposer/"):
-            return self.proposers(int(url.path.rsplit("/", 1)[1]))
-        if url.path.startswith("/eth/v3/validator/blocks/"):
-            return self.block(int(url.path.rsplit("/", 1)[1]), query)
+        if path.startswith("/eth/v1/validator/duties/proposer/"):
+            return self.proposers(int(path.rsplit("/", 1)[1]))
+        if path == "/eth/v1/beacon/states/head/committees":
+            # One beacon committee a slot, in which each validator has the place of its number.
+            members = [str(index) for index in range(32)]
+            return self.answer({"data": [{"slot": query["slot"], "index": "0", "validators": members}]})
+        if path.startswith("/eth/v2/beacon/blocks/"):
+            return self.canonical_block(int(path.rsplit("/", 1)[1]))
+        if path.startswith("/eth/v3/validator/blocks/"):
+            return self.block(int(path.rsplit("/", 1)[1]), query)
         return self.answer({"code": 404, "message": "no such route"}, 404)
 
     def heads(self):
@@ -180,6 +190,26 @@ class Handler(BaseHTTPRequestHandler):
             for slot in slots
         ]
         return self.answer({"dependent_root": root(self.state.control["root"]), "data": data})
+
+    def canonical_block(self, slot):
+        """The block of a slot that is over: with what was submitted for the slot before, and a full sync committee."""
+        if slot >= self.state.slot():
+            return self.answer({"code": 404, "message": "no block"}, 404)
+        with self.state.lock:
+            voters = [index for index, voted in self.state.log["submitted"] if voted == slot - 1]
+        bits = sum(1 << index for index in voters) | 1 << 32
+        attestation = {
+            "aggregation_bits": "0x" + bits.to_bytes(5, "little").hex(),
+            "committee_bits": "0x0100000000000000",
+            "data": {"slot": str(slot - 1), "index": "0"},
+        }
+        body = {
+            "attestations": [attestation],
+            "sync_aggregate": {"sync_committee_bits": "0x" + "ff" * 64},
+            "voluntary_exits": [],
+        }
+        message = {"slot": str(slot), "proposer_index": str(slot % 16), "body": body}
+        return self.answer({"version": "fulu", "data": {"message": message, "signature": "0x"}})
 
     def block(self, slot, query):
         self.note("block", slot, query.get("builder_boost_factor"))
