@@ -1,8 +1,8 @@
 """Runs Brownie 1.22 on Vyper 0.4 sources; `scripts/brownie` starts it with the command line arguments.
 
-Three things of Vyper 0.4 stop Brownie as shipped: the compiler's source map is an object where Brownie wants the
-string in it; modules that a contract imports must be in the compiler's input although Brownie passes only the files
-that changed; and a module alone has nearly no bytecode, which Brownie's program counter map cannot index.
+Two things of Vyper 0.4 stop Brownie as shipped: the compiler's source map is an object where Brownie wants the string
+in it; and modules that a contract imports must be in the compiler's input although Brownie passes only the files that
+changed. A module cannot be compiled alone; Brownie passes by what lies in a folder whose name begins with ``_``.
 """
 
 import os
@@ -14,7 +14,6 @@ from typing import Any
 from vyper.cli import vyper_json
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MIN_OPCODES = 8
 
 compile_json = vyper_json.compile_json
 
@@ -40,8 +39,6 @@ def compile_for_brownie(request: dict[str, Any], *arguments: Any, **options: Any
                 code = contract.get("evm", {}).get(kind, {})
                 if isinstance(code.get("sourceMap"), dict):
                     code["sourceMap"] = code["sourceMap"]["pc_pos_map_compressed"]
-                if len(code.get("opcodes", "").split()) < MIN_OPCODES:
-                    code["opcodes"] = ""
     return answer
 
 

@@ -76,13 +76,24 @@ def compile_contract(name: str = REGISTRY) -> Artifact:
         output = vyper.compile_code(source, contract_path=path, output_formats=["abi", "bytecode"])
     except vyper.exceptions.VyperException as error:
         raise ContractFileError(f"{path.name} does not compile: {error}") from error
-    return Artifact(abi=output["abi"] + declared_errors(source), bytecode=bytes.fromhex(output["bytecode"][2:]))
+    errors = declared_errors(source, *_modules_of(path, source))
+    return Artifact(abi=output["abi"] + errors, bytecode=bytes.fromhex(output["bytecode"][2:]))
 
 
-def declared_errors(source: str) -> Abi:
-    """ABI entries for the `# error Name(type name, …)` lines of a Vyper source.
+def _modules_of(path: Path, source: str) -> list[str]:
+    """The sources of the modules that a contract is put together from: `from folder import module`."""
+    imports = re.findall(r"^from (\w+) import (\w+)$", source, flags=re.MULTILINE)
+    return [(path.parent / folder / f"{module}.vy").read_text() for folder, module in imports]
+
+
+def declared_errors(source: str, *modules: str) -> Abi:
+    """ABI entries for the `# error Name(type name, …)` lines of a contract's source.
 
     Vyper 0.4 has no custom error declarations, so those comments are where they are written down.
+
+    Args:
+        source: the contract's.
+        modules: those of its modules, which use errors and declare none.
 
     Raises:
         ContractFileError: the lines and the selectors that the code uses are not the same set.
@@ -92,7 +103,7 @@ def declared_errors(source: str) -> Abi:
         inputs = [dict(zip(("type", "name"), text.split(), strict=True)) for text in parameters.split(", ") if text]
         entries.append({"type": "error", "name": name, "inputs": inputs})
     declared = {f"{entry['name']}({','.join(field['type'] for field in entry['inputs'])})" for entry in entries}
-    used = set(re.findall(r'method_id\("([^"]+)"\)', source))
+    used = {name for text in (source, *modules) for name in re.findall(r'method_id\("([^"]+)"\)', text)}
     if declared != used:
         raise ContractFileError(
             f"custom errors declared but not used: {sorted(declared - used)}, used but not declared: "

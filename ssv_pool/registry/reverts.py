@@ -36,8 +36,10 @@ _SENTENCES: Final = {
     "InsufficientBalance()": "the balance is too low for this",
     "InvalidOperatorIdsLength()": "the number of operators is not 4, 7, 10 or 13",
     "InvalidPublicKeyLength()": "a validator public key is not 48 bytes long",
+    "InvalidWhitelistAddressesLength()": "no addresses to whitelist were given",
     "MaxPrecisionExceeded()": "the amount is not a multiple of 100000 wei",
     "MaxValueExceeded()": "the amount is larger than the contract can hold",
+    "NewBlockPeriodIsBelowMinimum()": "the number of blocks is below the lowest that the contract allows",
     "NoFeeDeclared()": "no fee change was declared",
     "NotAuthorized()": "the sender may not do this",
     "OperatorAlreadyExists()": "an operator with this public key is or was registered already",
@@ -48,6 +50,7 @@ _SENTENCES: Final = {
     "UnsortedOperatorsList()": "the operator ids are not in ascending order",
     "ValidatorAlreadyExistsWithData(bytes)": "the sender has registered validator {0} already",
     "ValidatorDoesNotExist()": "no validator public keys were given",
+    "ZeroAddressNotAllowed()": "the zero address cannot be used here",
 }
 """Error signature to sentence; the placeholders are the error's values."""
 

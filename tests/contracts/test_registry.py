@@ -31,7 +31,7 @@ from registry_vm import (
     RegistryVM,
 )
 
-from ssv_pool.registry.artifacts import compile_contract, contracts_folder, declared_errors, main, published_abi
+from ssv_pool.registry.artifacts import compile_contract, contracts_folder, main, published_abi
 from ssv_pool.registry.reverts import describe_revert
 
 pytestmark = pytest.mark.contracts
@@ -68,19 +68,21 @@ def ids(registry: RegistryVM, stranger: str) -> list[int]:
 
 def test_operator_added(registry: RegistryVM, owner: str) -> None:
     key = bytes(range(256)) + bytes(448)
-    assert registry.call(REGISTER_OPERATOR, key, 300_000, False, sender=owner) == (1).to_bytes(32, "big")
+    fee = 1_000_000_000
+    assert registry.call(REGISTER_OPERATOR, key, fee, False, sender=owner) == (1).to_bytes(32, "big")
     assert registry.logs == [
-        event(OPERATOR_ADDED, 1, owner, key, 300_000, indexed=2),
+        event(OPERATOR_ADDED, 1, owner, key, fee, indexed=2),
         event(PRIVACY_UPDATED, [1], False, indexed=0),
     ]
-    assert registry.operator(1) == (owner.lower(), 300_000, 0, ZERO, False, True)
+    assert registry.operator(1) == (owner.lower(), fee, 0, ZERO, False, True)
 
 
 def test_operator_ids_count_up_and_are_not_used_again(registry: RegistryVM, owner: str) -> None:
     assert registry.operators(owner, 2) == [1, 2]
     registry.call(REMOVE_OPERATOR, 2, sender=owner)
     assert registry.logs == [event(OPERATOR_REMOVED, 2, indexed=1)]
-    assert registry.operator(2) == (ZERO, 0, 0, ZERO, False, False)
+    assert registry.operator(2) == (owner.lower(), 0, 0, ZERO, False, False)
+    assert registry.operator(3) == (ZERO, 0, 0, ZERO, False, False)
     assert registry.call(REGISTER_OPERATOR, b"other", 0, True, sender=owner) == (3).to_bytes(32, "big")
     assert registry.logs[1] == event(PRIVACY_UPDATED, [3], True, indexed=0)
     assert registry.operator(3) == (owner.lower(), 0, 0, ZERO, True, True)
@@ -98,9 +100,11 @@ def test_operator_key_names_one_operator_for_ever(registry: RegistryVM, owner: s
     ("fee", "error"),
     [
         (1, "MaxPrecisionExceeded()"),
-        (100_001, "MaxPrecisionExceeded()"),
-        (2**63 * 100_000, "MaxValueExceeded()"),
-        ((2**256 - 1) // 100_000 * 100_000, "MaxValueExceeded()"),
+        (1_000_000_001, "MaxPrecisionExceeded()"),
+        (100_000, "FeeTooLow()"),
+        (999_900_000, "FeeTooLow()"),
+        (2**32 * 100_000, "FeeTooHigh()"),
+        ((2**256 - 1) // 100_000 * 100_000, "FeeTooHigh()"),
     ],
 )
 def test_operator_fee_out_of_range(registry: RegistryVM, owner: str, fee: int, error: str) -> None:
@@ -108,7 +112,7 @@ def test_operator_fee_out_of_range(registry: RegistryVM, owner: str, fee: int, e
 
 
 def test_largest_fee_leaves_the_neighbouring_fields_alone(registry: RegistryVM, owner: str) -> None:
-    fee = (2**63 - 1) * 100_000
+    fee = (2**32 - 1) * 100_000
     registry.call(REGISTER_OPERATOR, b"key", fee, False, sender=owner)
     assert registry.operator(1) == (owner.lower(), fee, 0, ZERO, False, True)
 
@@ -478,7 +482,7 @@ def test_topics_are_those_of_the_ssv_network(topic: str, name: str) -> None:
 
 def test_every_custom_error_has_a_sentence() -> None:
     samples = {"address": ZERO, "uint64": 7, "bytes": KEYS[0]}
-    for entry in declared_errors((contracts_folder() / "SSVRegistry.vy").read_text()):
+    for entry in (entry for entry in published_abi() if entry["type"] == "error"):
         kinds = [field["type"] for field in entry["inputs"]]
         data = refusal(f"{entry['name']}({','.join(kinds)})", *(samples[kind] for kind in kinds))
         assert describe_revert(data).name == entry["name"]

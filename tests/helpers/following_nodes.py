@@ -23,7 +23,6 @@ class Node:
     """One of them."""
 
     def __init__(self, folder: Path, port: int, genesis_time: int, slot_seconds: int, *arguments: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"beacon-{port}.log"
         self.record = folder / f"record-{port}.jsonl"
         self.command = [
@@ -32,8 +31,12 @@ class Node:
             *("--external-duties", "attest,propose,sync", "--log-file", str(self.log)),
             *("--record", str(self.record), *arguments),
         ]
-        self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
         self.process: subprocess.Popen[bytes] | None = None
+        self._listen_at(port)
+
+    def _listen_at(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -44,7 +47,7 @@ class Node:
         assert self.process.stderr is not None
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
-        assert json.loads(line)["port"]
+        self._listen_at(json.loads(line)["port"])
 
     def kill(self) -> None:
         """As ``kill -9``; killing it twice is fine."""

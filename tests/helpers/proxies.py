@@ -74,6 +74,18 @@ class BeaconProxy:
         finally:
             self.start()
 
+    @contextmanager
+    def before(self, upstream: str) -> Iterator[None]:
+        """Stand in front of another node; connections that are open are cut."""
+        usual = self._upstream
+        try:
+            with self.away():
+                self._upstream = urlsplit(upstream).netloc
+            yield
+        finally:
+            with self.away():
+                self._upstream = usual
+
     def _pass_on(self, request: BaseHTTPRequestHandler) -> None:
         request.close_connection = True
         self._open.add(request.connection)

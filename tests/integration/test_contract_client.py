@@ -61,12 +61,12 @@ def test_operators_get_consecutive_ids_and_are_removed(w3: Web3, owner: LocalAcc
     registry = RegistryContract.deploy(w3, owner)
     registry.check_code()
 
-    assert registry.register_operators(owner, ["a", "b"], fee=100_000) == (1, 2)
+    assert registry.register_operators(owner, ["a", "b"], fee=1_000_000_000) == (1, 2)
     assert registry.register_operator(owner, "c", private=True) == 3
     registry.remove_operator(owner, OperatorId(2))
 
     assert [registry.operator(OperatorId(number)).active for number in range(5)] == [False, True, False, True, False]
-    assert registry.operator(OperatorId(1)).fee == 100_000
+    assert registry.operator(OperatorId(1)).fee == 1_000_000_000
     assert registry.operator(OperatorId(3)).private
 
 
