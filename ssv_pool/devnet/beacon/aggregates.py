@@ -28,9 +28,10 @@ class AggregateGate:
         self._chain.tick()
         message = signed.message
         aggregate = message.aggregate
-        if not self._signed(signed):
+        key = bytes(signed.hash_tree_root())
+        if key not in self._taken and not self._signed(signed):
             return Verdict("rejected: invalid aggregator signature")
-        verdict = self._judge(signed)
+        verdict = self._judge(signed, key)
         committees = [index for index, bit in enumerate(aggregate.committee_bits) if bit]
         details = vote_details(aggregate.data) | {
             "committee_index": committees[0] if committees else 0,
@@ -47,8 +48,7 @@ class AggregateGate:
         root = bytes(spec.compute_signing_root(message, domain))
         return self._intake.signed_by(int(message.aggregator_index), root, signed.signature)
 
-    def _judge(self, signed: Any) -> Verdict:
-        key = bytes(signed.hash_tree_root())
+    def _judge(self, signed: Any, key: bytes) -> Verdict:
         if key in self._taken:
             return Verdict(DUPLICATE)
         seen = self._chain.seen
@@ -57,9 +57,11 @@ class AggregateGate:
             # Nothing new, but is it valid? The rules stop before they look.
             fresh = self._chain.nothing_seen()
             verdict = self._intake.judge(lambda: self._check_rules(signed, fresh))
-            return verdict if verdict.failed else Verdict(COVERED)
+            verdict = verdict if verdict.failed else Verdict(COVERED)
+        elif not verdict.failed:
+            self._take(signed)
         if not verdict.failed:
-            self._take(signed, key)
+            self._taken[key] = int(signed.message.aggregate.data.slot)
         return verdict
 
     def _check_rules(self, signed: Any, seen: Any) -> None:
@@ -73,12 +75,11 @@ class AggregateGate:
             _unmark(seen, signed)
             raise spec.GossipReject("source is not the justified checkpoint of the target")
 
-    def _take(self, signed: Any, key: bytes) -> None:
+    def _take(self, signed: Any) -> None:
         spec, chain = self._spec, self._chain
         aggregate = signed.message.aggregate
         data = aggregate.data
         index = next(index for index, bit in enumerate(aggregate.committee_bits) if bit)
-        self._taken[key] = int(data.slot)
         self._bits[bytes(data.hash_tree_root()), index] = int(data.slot)
         committee = spec.get_beacon_committee(chain.current_state(), data.slot, spec.CommitteeIndex(index))
         members = [int(member) for member in committee]

@@ -245,9 +245,10 @@ class SyncGate:
         self._chain.tick()
         contribution = signed.message.contribution
         aggregator, slot = int(signed.message.aggregator_index), int(contribution.slot)
-        if not self._contribution_signed(signed):
+        key = bytes(signed.hash_tree_root())
+        if key not in self._contributions and not self._contribution_signed(signed):
             return Verdict("rejected: invalid aggregator signature")
-        verdict = self._judge_contribution(signed)
+        verdict = self._judge_contribution(signed, key)
         details = {
             "root": hex_root(contribution.beacon_block_root),
             "subcommittee_index": int(contribution.subcommittee_index),
@@ -262,9 +263,8 @@ class SyncGate:
         root = bytes(spec.compute_signing_root(message, domain))
         return self._intake.signed_by(int(message.aggregator_index), root, signed.signature)
 
-    def _judge_contribution(self, signed: Any) -> Verdict:
+    def _judge_contribution(self, signed: Any, key: bytes) -> Verdict:
         spec, chain = self._spec, self._chain
-        key = bytes(signed.hash_tree_root())
         if key in self._contributions:
             return Verdict(DUPLICATE)
         state = chain.current_state()
@@ -278,12 +278,14 @@ class SyncGate:
         if verdict.text.endswith(SEEN):
             # Nothing new, but is it valid? The rules stop before they look.
             verdict = self._intake.judge(lambda: check(chain.nothing_seen()))
-            return verdict if verdict.failed else Verdict(COVERED)
+            verdict = verdict if verdict.failed else Verdict(COVERED)
         if verdict.failed:
             return verdict
         contribution = signed.message.contribution
         slot, subcommittee = int(contribution.slot), int(contribution.subcommittee_index)
         self._contributions[key] = slot
+        if verdict.text == COVERED:
+            return verdict
         places = [place for place, bit in enumerate(contribution.aggregation_bits) if bit]
         root, signature = bytes(contribution.beacon_block_root), bytes(contribution.signature)
         self._pool.add(slot, root, self._committee(state), subcommittee, places, signature)

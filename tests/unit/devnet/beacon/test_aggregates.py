@@ -109,8 +109,9 @@ def test_aggregates_that_add_nothing_are_covered(stepped, client, tmp_path):
     whole = aggregate_of(client)
     first, second = (client.aggregate(index, whole) for index in committee[:2])
     raw = bytes(client.spec.SignedAggregateAndProof.encode_bytes(first))
-    assert send(client, first, first, second).status == 200
-    assert [entry["verdict"] for entry in records(tmp_path)] == ["accepted", "duplicate", "covered"]
+    verdicts = ["accepted", "duplicate", "covered", "duplicate"]
+    assert send(client, first, first, second, second).status == 200
+    assert [entry["verdict"] for entry in records(tmp_path)] == verdicts
     offset = (4).to_bytes(4, "little")
     assert request(stepped, "POST", SUBMIT, offset + raw).status == 200
     # Covered, but its proof is another's.

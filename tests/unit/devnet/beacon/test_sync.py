@@ -132,8 +132,9 @@ def test_a_contribution_that_adds_nothing_is_covered(stepped, client, tmp_path):
     send(client, MESSAGES, *(client.sync_message(index, 3) for index in client.sync_members()))
     contribution = contribution_of(client, 1)
     first, second = (client.contribution(aggregator_in(client, 1, number), contribution) for number in (0, 1))
-    assert send(client, CONTRIBUTIONS, first, first, second).status == 200
-    assert [entry["verdict"] for entry in records(tmp_path, "contribution")] == ["accepted", "duplicate", "covered"]
+    verdicts = ["accepted", "duplicate", "covered", "duplicate"]
+    assert send(client, CONTRIBUTIONS, first, first, second, second).status == 200
+    assert [entry["verdict"] for entry in records(tmp_path, "contribution")] == verdicts
     third = client.contribution(aggregator_in(client, 1, 2), contribution)
     third.message.selection_proof = first.message.selection_proof
     third.signature = client.sign(
