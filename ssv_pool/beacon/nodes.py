@@ -17,6 +17,7 @@ from ssv_pool.beacon.answers import SyncStatus
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.beacon.node import Attempt, BeaconNode, Request, Result
 from ssv_pool.observability import metrics
+from ssv_pool.observability.logs import logger
 
 CHECK_SECONDS = 4.0
 """Age of what is known of the nodes after which they are asked again where they stand."""
@@ -29,6 +30,8 @@ SLOWER_STEP = 0.1
 
 GRACE_SECONDS = 0.1
 """So much longer than a request's time limit its end is waited for, because it says what took so long."""
+
+_log = logger(__name__)
 
 _SYNCING = Request("GET", "/eth/v1/node/syncing")
 
@@ -65,6 +68,7 @@ class BeaconNodes:
         self._clock = clock
         self._lock = threading.Lock()
         self._checked = float("-inf")
+        self._in_trouble: dict[str, bool] = {}
 
     def __iter__(self) -> Iterator[BeaconNode]:
         """In the order of the settings."""
@@ -157,7 +161,20 @@ class BeaconNodes:
             found = NodeStatus(node.name, status, status.problem)
         node.note_status(status, self._clock() - started)
         metrics.BEACON_SYNC_STATUS.labels(node.label).set(_state(status))
+        self._tell(found)
         return found
+
+    def _tell(self, found: NodeStatus) -> None:
+        """One line in the log when a node's trouble begins, and one when it ends; of a single node others tell."""
+        with self._lock:
+            before = self._in_trouble.get(found.name, False)
+            self._in_trouble[found.name] = found.problem is not None
+        if len(self._nodes) == 1:
+            return
+        if found.problem is not None and not before:
+            _log.warning("a beacon node is in trouble: others are asked first", node=found.name, problem=found.problem)
+        elif found.problem is None and before:
+            _log.info("a beacon node is well again", node=found.name)
 
     def _check_by_the_way(self) -> None:
         with self._lock:

@@ -269,6 +269,29 @@ class TestStanding:
             wait_for(lambda: len(second.asked("syncing")) == expected)  # noqa: B023 - called at once
             clock.now += 0.6 * CHECK_SECONDS
 
+    def test_trouble_is_one_line_and_its_end_another(self, monkeypatch):
+        lines = []
+
+        class Log:
+            def warning(self, text, **words):
+                lines.append((text, words))
+
+            info = warning
+
+        monkeypatch.setattr("ssv_pool.beacon.nodes._log", Log())
+        said_now = [said(standing()), said(standing(offline=True)), said(standing(syncing=True)), said(standing())]
+        second = Node({"GET /eth/v1/node/syncing": lambda _: said_now.pop(0)})
+        nodes = nodes_of(good("first"), second)
+        for _ in range(4):
+            nodes.check()
+        assert lines == [
+            (
+                "a beacon node is in trouble: others are asked first",
+                {"node": "http://node1", "problem": "its execution node is offline"},
+            ),
+            ("a beacon node is well again", {"node": "http://node1"}),
+        ]
+
     def test_a_single_node_is_not_asked(self):
         node = good("first")
         assert nodes_of(node).first(ask, SECONDS) == "first"
