@@ -71,8 +71,8 @@ def reasons_page() -> str:
         "Why a duty failed",
         "ssv_pool/protocol/events.py",
         "Each duty ends once, with an outcome and, unless it completed, one reason of this list. A duty that completed "
-        "bears one too where it came to nothing afterwards, or came late: `ssv-pool duties` shows it. Both are in the log "
-        "line, in the duty journal with a detail in words, and as labels of `ssv_duty_ended_total`.",
+        "bears one too where it came to nothing afterwards, or came late: `ssv-pool duties` shows it. Both are in the "
+        "log line, in the duty journal with a detail in words, and as labels of `ssv_duty_ended_total`.",
         "## Outcomes",
         _table(("outcome", "meaning"), _members(Outcome)),
         "## Reasons",
