@@ -99,8 +99,8 @@ def _fetch(request: BeaconRequest, attempt: int) -> BeaconAnswer | None:
         _log.error("a request cannot be answered", key=request.key, problem=str(error))
         return _failure(request, str(error))
     except (BeaconError, UnavailableError) as error:
-        if attempt == 0:
-            kind = request.kind.value
+        kind = request.kind.value
+        if attempt == 0 and context.first_time("unanswered", kind, request.slot):
             _log.warning("a request was not answered: trying again", slot=request.slot, kind=kind, problem=str(error))
         if time.time() + PAUSES[min(attempt, len(PAUSES) - 1)] < _last_attempt(chain, request):
             return None

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -36,6 +37,9 @@ CHAIN_SECONDS = 10.0
 ATTESTED_SECONDS = 900.0
 """How long what was attested is kept at the most: two epochs of a public network are less."""
 
+SAID_THINGS = 256
+"""Latest things said that are remembered."""
+
 CLAIM_SECONDS = 2.0
 """How long a claim on periodic work outlives its worker."""
 
@@ -55,6 +59,7 @@ class WorkerContext:
         self._parts: dict[str, object] = {}
         self._chain: tuple[float, BeaconChain] | None = None
         self._public_key: bytes | None = None
+        self._said: OrderedDict[tuple[object, ...], None] = OrderedDict()
 
     @property
     def redis(self) -> redis.Redis:
@@ -134,6 +139,16 @@ class WorkerContext:
             return None
         with self.database.read() as session:
             return operator_with_key(session, key)
+
+    def first_time(self, *what: object) -> bool:
+        """Whether this is said for the first time: what many duties of a slot have in common is one line in the log."""
+        with self._lock:
+            if what in self._said:
+                return False
+            self._said[what] = None
+            if len(self._said) > SAID_THINGS:
+                self._said.popitem(last=False)
+            return True
 
     def run_claimed(self, key: str, lease: float, keep: float, work: Callable[[], bool]) -> bool:
         """Do a piece of work unless another worker does it or it is done.

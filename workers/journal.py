@@ -5,7 +5,7 @@ from typing import Any
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.messaging.codec import CodecError
-from ssv_pool.messaging.commands import JOURNAL, JournalEntry
+from ssv_pool.messaging.commands import JOURNAL, JournalEntries, JournalEntry
 from ssv_pool.messaging.tasks import RECORD_DUTY
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.events import Reason
@@ -26,17 +26,18 @@ _log = logger(__name__)
 
 @app.task(name=RECORD_DUTY, bind=True, acks_late=True, max_retries=20)
 def record_duty(self: Any, payload: str) -> None:
-    """Keep a duty's story."""
+    """Keep duties' stories, in one transaction."""
     try:
-        entry: JournalEntry = JOURNAL.decode(payload)
+        told: JournalEntry | JournalEntries = JOURNAL.decode(payload)
     except CodecError as error:
         _log.error("a journal entry is malformed: dropped", problem=str(error))
         return
     try:
         with context.database.session() as session:
-            journal.record(session, _stored(entry))
+            for entry in told.entries if isinstance(told, JournalEntries) else (told,):
+                journal.record(session, _stored(entry))
     except UnavailableError as error:
-        _log.warning("journal entry not kept: trying again", key=entry.key, problem=str(error))
+        _log.warning("journal entry not kept: trying again", key=told.key, problem=str(error))
         raise self.retry(countdown=2.0) from None
 
 

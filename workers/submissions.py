@@ -17,6 +17,7 @@ from ssv_pool.messaging.commands import (
     SUBMISSIONS,
     AttestationSubmission,
     BlockSubmission,
+    ExitSubmission,
     Submission,
     SyncMessageSubmission,
 )
@@ -40,6 +41,9 @@ LONGEST_PAUSE = 4.0
 
 BROKER_PAUSE = 0.2
 """Pause before a block is read from the broker again, in seconds."""
+
+_DEAR = (AttestationSubmission, BlockSubmission, ExitSubmission)
+"""What costs the validators if nobody posts it: a person should look."""
 
 _log = logger(__name__)
 
@@ -124,7 +128,9 @@ class _Posting:
             noun = NOUNS[type(submission)]
             started = time.time()
             if started >= self._until:
-                _log.error(f"{noun} not posted in time", slot=submission.slot, left=size_of(submission))
+                if context.first_time("not posted", noun, submission.slot):
+                    said = _log.error if isinstance(submission, _DEAR) else _log.warning
+                    said(f"{noun} not posted in time", slot=submission.slot, left=size_of(submission))
                 self.attempt += 1
                 self.left = None
                 break
@@ -137,7 +143,7 @@ class _Posting:
                 else:
                     _note_accepted(submission, self.started)
                 break
-            if self.attempt == 1:
+            if self.attempt == 1 and context.first_time("not accepted", noun, submission.slot):
                 _log.warning(f"{noun} not accepted: trying again", slot=submission.slot, problem=result.problem)
             if result.refused and not self._told:
                 self._told = True

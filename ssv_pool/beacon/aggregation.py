@@ -74,7 +74,7 @@ def _by_committee(
 
 
 def _deadline(chain: BeaconChain, duties: Sequence[ValidatorDuty]) -> float:
-    """An aggregate is worth something for an epoch, a contribution until the next slot's block."""
+    """An aggregate is worth something for an epoch, a contribution until the slot's end."""
     slot = duties[0].slot
     aggregates = any(duty.type == BeaconRole.AGGREGATOR for duty in duties)
     return chain.start_of(slot + (chain.slots_per_epoch if aggregates else SYNC_MESSAGE_SLOTS))

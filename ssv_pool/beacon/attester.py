@@ -14,8 +14,9 @@ from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote
 from ssv_pool.protocol.types.roles import BeaconRole
 
-SYNC_MESSAGE_SLOTS = 2
-"""Slots after which sync committee messages are worth nothing: they go into the next slot's block."""
+SYNC_MESSAGE_SLOTS = 1
+"""Slots after which sync committee messages are worth nothing: gossip takes them in their own slot only, and the next
+slot's proposer has them by then or not."""
 
 _log = logger(__name__)
 

@@ -5,6 +5,7 @@ says and not empty. Many validators aggregate at one instant: what several ask f
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ from ssv_pool.protocol.types.versions import DataVersion
 KEPT_ANSWERS = 512
 """Aggregates and contributions kept for others that ask for the same: those of a few slots."""
 
+FAILURE_SECONDS = 0.1
+"""How long a failure is the answer to all who ask for the same: 40 validators do not ask 40 times what is not there."""
+
 _Found = TypeVar("_Found")
 
 
@@ -54,7 +58,13 @@ class Asker:
     """Answers requests. Thread-safe."""
 
     def __init__(
-        self, client: BeaconClient, attested: Attested, timeout: float, *, builder_boost: int | None = None
+        self,
+        client: BeaconClient,
+        attested: Attested,
+        timeout: float,
+        *,
+        builder_boost: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make one.
 
@@ -63,12 +73,13 @@ class Asker:
             attested: what was signed in past slots.
             timeout: longest wait for one answer, in seconds.
             builder_boost: weight of a builder's bid in percent of the local payload's; None: the beacon node's own.
+            clock: time that runs on, in seconds.
         """
         self._client = client
         self._attested = attested
         self._builder_boost = builder_boost
         self._timeout = timeout
-        self._shared = _Shared()
+        self._shared = _Shared(clock)
 
     def answer(self, chain: BeaconChain, request: BeaconRequest) -> Found:
         """Fetch what is asked for, once.
@@ -195,13 +206,17 @@ class Asker:
 class _Shared:
     """Answers by what was asked for; while one thread fetches, others that want the same wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
     def get(self, key: Hashable, fetch: Callable[[], _Found]) -> _Found:
         with self._lock:
             entry = self._entries.get(key)
+            if entry is not None and entry.stale_at is not None and entry.stale_at <= self._clock():
+                del self._entries[key]
+                entry = None
             first = entry is None
             if entry is None:
                 entry = self._entries[key] = _Entry()
@@ -215,11 +230,10 @@ class _Shared:
         try:
             entry.value = fetch()
         except BaseException as error:
-            # Those who wait share the failure; who comes later tries anew.
+            # Those who wait share the failure; who comes a moment later tries anew.
             entry.problem = error
             with self._lock:
-                if self._entries.get(key) is entry:
-                    del self._entries[key]
+                entry.stale_at = self._clock() + FAILURE_SECONDS
             raise
         finally:
             entry.done.set()
@@ -231,6 +245,8 @@ class _Entry:
         self.done = threading.Event()
         self.value: Any = None
         self.problem: BaseException | None = None
+        self.stale_at: float | None = None
+        """From when on a failure does not count any more."""
 
 
 def _expect(where: str, what: str, found: object, expected: object) -> None:

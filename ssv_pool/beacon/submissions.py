@@ -24,6 +24,9 @@ from ssv_pool.protocol.types.roles import RunnerRole
 SUBMIT_SECONDS = 4.0
 """Time limit of one attempt."""
 
+GOSSIP_SECONDS = 0.5
+"""How far clocks may differ by the beacon chain's gossip rules (MAXIMUM_GOSSIP_CLOCK_DISPARITY)."""
+
 BLOCK_SECONDS = 8.0
 """Time limit of one attempt to publish a block: the node executes it before it answers."""
 
@@ -81,10 +84,10 @@ def post(client: BeaconClient, submission: Submission, now: float) -> Submission
 
 
 def last_instant(chain: BeaconChain | None, submission: Submission) -> float:
-    """When to give up: the deadline, and sooner what only the next slot's block can include."""
+    """When to give up: the deadline, and sooner for what is passed on in its own slot only."""
     if chain is None or not isinstance(submission, SyncMessageSubmission | ContributionSubmission):
         return submission.deadline
-    return min(submission.deadline, chain.start_of(submission.slot + SYNC_MESSAGE_SLOTS))
+    return min(submission.deadline, chain.start_of(submission.slot + SYNC_MESSAGE_SLOTS) + GOSSIP_SECONDS)
 
 
 def role_of(submission: Submission) -> RunnerRole:

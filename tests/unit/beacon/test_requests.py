@@ -6,7 +6,7 @@ from executor_network import empty_block
 
 from ssv_pool.beacon.block_api import ProducedBlock
 from ssv_pool.beacon.errors import BeaconError
-from ssv_pool.beacon.requests import KEPT_ANSWERS, Asker, BadRequestError, Found
+from ssv_pool.beacon.requests import FAILURE_SECONDS, KEPT_ANSWERS, Asker, BadRequestError, Found
 from ssv_pool.messaging.commands import BeaconRequest
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.events import AskKind
@@ -224,10 +224,14 @@ class TestShared:
         assert len(late) == 8
         assert len(node.calls) == 1
 
-    def test_a_failure_is_not_kept(self, node):
-        shared = asker(node, heads=HEADS[:1])
-        with pytest.raises(BeaconError):
-            shared.answer(CHAIN, aggregate_request(16))
+    def test_a_failure_is_kept_for_a_moment_only(self, node):
+        now = [100.0]
+        shared = asker(node, heads=HEADS[:1], clock=lambda: now[0])
+        for _ in range(3):
+            with pytest.raises(BeaconError):
+                shared.answer(CHAIN, aggregate_request(16))
+        assert len(node.calls) == 1
+        now[0] += FAILURE_SECONDS
         node.aggregates[5, data(16).hash_tree_root()] = 6, electra(16).encode()
         assert shared.answer(CHAIN, aggregate_request(16)).version == 6
 

@@ -119,9 +119,9 @@ def test_the_time_limit_ends_with_the_deadline():
     assert [named["timeout"] for _, _, named in node.calls] == [2.0, 0.5]
 
 
-def test_what_only_the_next_block_can_include_is_given_up_after_it():
+def test_what_is_passed_on_in_its_own_slot_only_is_given_up_after_it():
     assert [last_instant(CHAIN, submission) for submission in EVERY] == [
-        2000.0, 1011.0, 2000.0, 2000.0, 1011.0, 2000.0, 2000.0,
+        2000.0, 1010.5, 2000.0, 2000.0, 1010.5, 2000.0, 2000.0,
     ]  # fmt: skip
     assert last_instant(None, messages(1)) == 2000.0
 
