@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from ssv_pool.devnet.beacon.api import application
-from ssv_pool.devnet.beacon.attacks import Attacker, AttackMode, AttackOptions, parse_mode
+from ssv_pool.devnet.beacon.attacks import SLOW_SECONDS, Attacker, AttackMode, AttackOptions, parse_mode
 from ssv_pool.devnet.beacon.follow import PATH as PEER_PATH
 from ssv_pool.devnet.beacon.follow import Following
 from ssv_pool.devnet.beacon.node import BeaconNode, NodeOptions
@@ -65,6 +65,7 @@ def parse_duties(text: str) -> frozenset[DutyKind]:
 @click.option("--peer", "peers", multiple=True, metavar="URL", help="Follow this beacon node and be followed by it.")
 @click.option("--attack", help=f"Be wrong on purpose: {', '.join(mode.value for mode in AttackMode)}.")
 @click.option("--attack-epoch", default=0, show_default=True, help="The attack begins with this epoch.")
+@click.option("--attack-seconds", default=SLOW_SECONDS, show_default=True, help="Delay of a slow node's answers.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Log there instead of standard error.")
 def main(
     host: str,
@@ -81,6 +82,7 @@ def main(
     peers: tuple[str, ...],
     attack: str | None,
     attack_epoch: int,
+    attack_seconds: float,
     log_file: Path | None,
 ) -> None:
     """Run a beacon node for development until SIGTERM or SIGINT.
@@ -99,7 +101,7 @@ def main(
             blobs=blobs,
             record=record,
         )
-        planned = AttackOptions(parse_mode(attack), attack_epoch) if attack is not None else None
+        planned = AttackOptions(parse_mode(attack), attack_epoch, attack_seconds) if attack is not None else None
         asyncio.run(serve(options, host, port, [peer.rstrip("/") for peer in peers], planned))
     except SsvPoolError as error:
         click.echo(f"error: {error}", err=True)

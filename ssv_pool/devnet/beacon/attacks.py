@@ -20,13 +20,16 @@ from ssv_pool.devnet.beacon.node import BeaconNode
 from ssv_pool.errors import ConfigError
 
 PATH = "/devnet/attack"
-"""GET says which attack goes on; POST ``{"mode": "slow"}`` begins one at once, ``{"mode": null}`` ends it."""
+"""GET says which attack goes on; POST ``{"mode": "slow"}`` begins one, ``{"mode": null}`` ends it, both at once (a
+stale head from the next slot on)."""
 
 STALE_SLOTS = 4
 """How far the head of a node with a stale head is behind: what it says is attestable, and wrong."""
 
 SLOW_SECONDS = 5.0
-"""Delay of every answer; requests of an operator give up sooner."""
+"""Delay of every answer unless another is asked for; requests of an operator give up sooner."""
+
+MOST_SECONDS = 3600
 
 STREAM_SECONDS = 1.0
 """How long an event stream lives before it is dropped."""
@@ -61,6 +64,15 @@ class AttackOptions:
     mode: AttackMode
     epoch: int = 0
     """It begins with this epoch and does not end by itself."""
+    seconds: float = SLOW_SECONDS
+    """How slow a slow node is."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for an epoch or a delay that cannot be."""
+        if self.epoch < 0:
+            raise ConfigError(f"--attack-epoch: found {self.epoch}, expected 0 or more")
+        if not 0 < self.seconds <= MOST_SECONDS:
+            raise ConfigError(f"--attack-seconds: found {self.seconds:g}, expected above 0 and at most {MOST_SECONDS}")
 
 
 def parse_mode(text: str) -> AttackMode:
@@ -79,6 +91,7 @@ class Attacker:
     def __init__(self, node: BeaconNode, options: AttackOptions | None = None) -> None:
         self._node = node
         self._planned = options
+        self._seconds = options.seconds if options is not None else SLOW_SECONDS
         self._mode: AttackMode | None = None
         self._log = structlog.get_logger("beacon")
         node.chain.view = self._view
@@ -134,7 +147,7 @@ class Attacker:
         async def attack(request: web.Request, handler: Handler) -> web.StreamResponse:
             mode = None if request.path.startswith(_OWN_PATHS) else self.mode
             if mode is AttackMode.SLOW:
-                await asyncio.sleep(SLOW_SECONDS)
+                await asyncio.sleep(self._seconds)
             if mode is AttackMode.ERRORS:
                 return ApiError(500, "this node is out of order").response()
             if mode is AttackMode.DROPPED_STREAMS and request.path == "/eth/v1/events":

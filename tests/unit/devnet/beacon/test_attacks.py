@@ -11,7 +11,7 @@ from ssv_pool.devnet.beacon.api import application
 from ssv_pool.devnet.beacon.attacks import STALE_SLOTS, Attacker, AttackMode, AttackOptions, parse_mode
 from ssv_pool.errors import ConfigError
 
-SLOT = 20
+SLOT = 12
 DATA = f"/eth/v1/validator/attestation_data?slot={SLOT}&committee_index=0"
 FINALITY = "/eth/v1/beacon/states/head/finality_checkpoints"
 
@@ -52,7 +52,7 @@ def test_without_an_attack_nothing_changes(stepped):
     honest = data_of(stepped, Attacker(stepped.node))
     assert honest["slot"] == str(SLOT)
     assert honest["beacon_block_root"] == "0x" + stepped.node.chain.history.head.root.hex()
-    assert honest["target"]["epoch"] == "2"
+    assert honest["target"]["epoch"] == "1"
 
 
 def test_a_stale_head_is_an_old_block_of_the_chain(stepped):
@@ -115,12 +115,13 @@ def test_slow_answers_come_late(stepped, monkeypatch):
         await sleep(0, *rest)
 
     monkeypatch.setattr(attacks.asyncio, "sleep", counted)
-    attacker = Attacker(stepped.node)
+    attacker = Attacker(stepped.node, AttackOptions(AttackMode.SLOW, seconds=2.5))
+    attacker.switch(None)
     data_of(stepped, attacker)
-    assert attacks.SLOW_SECONDS not in waited
+    assert 2.5 not in waited
     attacker.switch(AttackMode.SLOW)
     data_of(stepped, attacker)
-    assert attacks.SLOW_SECONDS in waited
+    assert 2.5 in waited
 
 
 def test_streams_break(stepped, monkeypatch):
@@ -159,6 +160,20 @@ def test_bad_orders_are_refused(stepped, body):
     [(status, answer)] = talk(stepped, attacker, ("POST", "/devnet/attack", body))
     assert status == 400, answer
     assert attacker.mode is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": -1}, "--attack-epoch: found -1, expected 0 or more"),
+        ({"seconds": 0.0}, "--attack-seconds: found 0, expected above 0 and at most 3600"),
+        ({"seconds": 4000.0}, "--attack-seconds: found 4000, expected above 0 and at most 3600"),
+    ],
+)
+def test_attacks_that_cannot_be(options, message):
+    with pytest.raises(ConfigError) as raised:
+        AttackOptions(AttackMode.SLOW, **options)
+    assert str(raised.value) == message
 
 
 def test_names():
