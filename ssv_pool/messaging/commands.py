@@ -335,6 +335,19 @@ class JournalEntry:
         return self.record.key
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEntries:
+    """Several duties ended at about one time: keep their stories."""
+
+    entries: tuple[JournalEntry, ...]
+    """The stories."""
+
+    @property
+    def key(self) -> str:
+        """Names the first duty."""
+        return self.entries[0].key if self.entries else ""
+
+
 SUBMISSIONS = Codec(
     AttestationSubmission,
     SyncMessageSubmission,
@@ -351,7 +364,7 @@ SUBMISSIONS = Codec(
 REQUESTS = Codec(BeaconRequest)
 """The codec of the payload of the task ``ask_beacon``."""
 
-JOURNAL = Codec(JournalEntry)
+JOURNAL = Codec(JournalEntry, JournalEntries)
 """The codec of the payload of the task ``record_duty``."""
 
 

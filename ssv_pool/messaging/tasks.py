@@ -23,6 +23,7 @@ from ssv_pool.messaging.commands import (
     SUBMISSIONS,
     BeaconRequest,
     BlockSubmission,
+    JournalEntries,
     JournalEntry,
     StoredBlockSubmission,
     Submission,
@@ -37,7 +38,7 @@ ASK_BEACON = "ssv.ask_beacon"
 """Task: fetch an object from the beacon node. Payload: BeaconRequest."""
 
 RECORD_DUTY = "ssv.record_duty"
-"""Task: keep a duty's story. Payload: JournalEntry."""
+"""Task: keep duties' stories. Payload: JournalEntry or JournalEntries."""
 
 URGENT, ORDINARY = 0, 5
 """Priorities of tasks. A worker that is free takes urgent ones first: proposals, and all that belongs to them."""
@@ -108,9 +109,13 @@ class TaskSender:
         priority = URGENT if request.kind is AskKind.BLOCK else ORDINARY
         self._send(ASK_BEACON, REQUESTS.encode(request).decode(), request.key, request.deadline, priority)
 
+    def record_duties(self, entries: JournalEntries) -> None:
+        """Have duties' stories kept; tries for a minute. Raises UnavailableError when the broker stays away."""
+        self._send(RECORD_DUTY, JOURNAL.encode(entries).decode(), entries.key, self._clock() + JOURNAL_SECONDS)
+
     def record_duty(self, entry: JournalEntry) -> None:
-        """Have a duty's story kept; tries for a minute. Raises UnavailableError when the broker stays away."""
-        self._send(RECORD_DUTY, JOURNAL.encode(entry).decode(), entry.key, self._clock() + JOURNAL_SECONDS)
+        """Have one duty's story kept: ``record_duties``."""
+        self.record_duties(JournalEntries((entry,)))
 
     def close(self) -> None:
         """Close the connections to the broker."""

@@ -19,7 +19,7 @@ from live_cluster import free_port
 from ssv_pool.crypto import operator_keys
 from ssv_pool.crypto.operator_keys import OperatorKeyring
 from ssv_pool.messaging.bus import ReadCounts
-from ssv_pool.messaging.commands import BeaconAnswer, BeaconRequest, Command, JournalEntry, Submission
+from ssv_pool.messaging.commands import BeaconAnswer, BeaconRequest, Command, JournalEntries, Submission
 from ssv_pool.network.identity import load_or_create
 from ssv_pool.node import process
 from ssv_pool.node.process import Node
@@ -76,8 +76,8 @@ class Bus:
         if self.answer is not None:
             self.commands.put(self.answer(request))
 
-    def record_duty(self, entry: JournalEntry) -> None:
-        self.records.append(entry.record)
+    def record_duties(self, entries: JournalEntries) -> None:
+        self.records += [entry.record for entry in entries.entries]
 
     def close(self) -> None:
         pass

@@ -23,6 +23,7 @@ from ssv_pool.messaging.commands import (
     ContributionSubmission,
     DutiesPlanned,
     ExitSubmission,
+    JournalEntries,
     JournalEntry,
     RegistrationSubmission,
     RegistryChanged,
@@ -166,7 +167,10 @@ def test_a_request_comes_back_as_it_was(request):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.builds(JournalEntry, records))
+@given(
+    st.builds(JournalEntry, records)
+    | st.builds(JournalEntries, st.lists(st.builds(JournalEntry, records), max_size=3).map(tuple))
+)
 def test_a_journal_entry_comes_back_as_it_was(entry):
     assert JOURNAL.decode(JOURNAL.encode(entry)) == entry
 

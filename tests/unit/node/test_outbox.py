@@ -11,8 +11,8 @@ from executor_network import empty_block
 from prometheus_client import REGISTRY
 
 from ssv_pool.errors import UnavailableError
-from ssv_pool.messaging.commands import AttestationSubmission, BeaconRequest, JournalEntry, Submission
-from ssv_pool.node.outbox import Outbox
+from ssv_pool.messaging.commands import AttestationSubmission, BeaconRequest, JournalEntries, Submission
+from ssv_pool.node.outbox import JOURNAL_ENTRIES, Outbox
 from ssv_pool.protocol.events import AskKind, DutyRecord, Outcome, Reason, StepTime, SubmitAttestations, SubmitBlock
 from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, Round, Signature, Slot
 from ssv_pool.protocol.types.roles import RunnerRole
@@ -37,8 +37,8 @@ class FakeSender:
     def ask_beacon(self, request: BeaconRequest) -> None:
         self._send(f"ask {request.key}", request.key)
 
-    def record_duty(self, entry: JournalEntry) -> None:
-        self._send(f"record {entry.key}", entry.key)
+    def record_duties(self, entries: JournalEntries) -> None:
+        self._send(f"record {' '.join(entry.key for entry in entries.entries)}", entries.key)
 
     def close(self) -> None:
         self.closed = True
@@ -97,7 +97,7 @@ def test_submissions_go_before_journal_entries() -> None:
         outbox.submit(submission("b"), CHAIN)
         outbox.record(record("c"))
         outbox.submit(submission("d"), CHAIN)
-    assert sender.sent == ["record first", "submit b", "submit d", "record a", "record c"]
+    assert sender.sent == ["record first", "submit b", "submit d", "record a c"]
     assert sender.closed
 
 
@@ -134,6 +134,29 @@ def test_what_cannot_be_handed_over_is_counted_and_the_next_goes_on(fault: Excep
         outbox.submit(submission("good"), CHAIN)
     assert sender.sent == ["submit good"]
     assert sample("ssv_node_outbox_dropped_total", kind="submission") == before + 1
+
+
+def test_stories_share_a_task_up_to_a_limit() -> None:
+    sender = FakeSender()
+    with running(sender) as outbox:
+        outbox.submit(submission("in hand"), CHAIN)
+        assert sender.entered.wait(30)
+        for number in range(JOURNAL_ENTRIES + 1):
+            outbox.record(record(f"n{number}"))
+    first, second = sender.sent[1:]
+    assert first.split() == ["record", *(f"n{number}" for number in range(JOURNAL_ENTRIES))]
+    assert second == f"record n{JOURNAL_ENTRIES}"
+
+
+def test_every_story_of_a_lost_task_is_counted() -> None:
+    sender = FakeSender(faults={"a": UnavailableError("broker: away")})
+    before = sample("ssv_node_outbox_dropped_total", kind="journal")
+    with running(sender) as outbox:
+        outbox.submit(submission("in hand"), CHAIN)
+        assert sender.entered.wait(30)
+        outbox.record(record("a"))
+        outbox.record(record("b"))
+    assert sample("ssv_node_outbox_dropped_total", kind="journal") == before + 2
 
 
 def request(key: str, kind: AskKind = AskKind.AGGREGATE, deadline: float = NOW + 9) -> BeaconRequest:
