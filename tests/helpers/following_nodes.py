@@ -36,7 +36,7 @@ class Node:
 
     def _listen_at(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -67,6 +67,13 @@ class Node:
 
     def get(self, path: str) -> Any:
         return self.client.get(path).raise_for_status().json()["data"]
+
+    def synced(self) -> bool:
+        """Whether it answers and has what the others have."""
+        try:
+            return not self.get("/eth/v1/node/syncing")["is_syncing"]
+        except httpx.HTTPError:
+            return False
 
     def head(self) -> tuple[int, str]:
         """Slot and root of the head."""

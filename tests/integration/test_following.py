@@ -28,7 +28,7 @@ def test_two_nodes_are_one_chain(tmp_path):
         wait_for(lambda: first.head()[0] >= stopped_at + 4, 20, "the first node does not go on alone")
         second.start()
         second.wait_ready()
-        wait_for(lambda: not second.get("/eth/v1/node/syncing")["is_syncing"], 20, "still syncing")
+        wait_for(second.synced, 20, "still syncing")
         assert second.head()[0] > stopped_at
         wait_for(lambda: first.head() == second.head(), 10, "the heads differ")
 
