@@ -8,10 +8,10 @@ from ssv_pool.devnet.beacon.chain import BlockRefusedError
 from ssv_pool.devnet.beacon.containers import unblinded
 from ssv_pool.devnet.beacon.intake import ACCEPTED, DUPLICATE, Intake, Verdict, hex_root
 from ssv_pool.devnet.beacon.memo import BoundedMemo
-from ssv_pool.devnet.beacon.payloads import PayloadMaker
+from ssv_pool.devnet.beacon.payloads import Payload, PayloadMaker
 from ssv_pool.devnet.beacon.production import BlockBuilder
 from ssv_pool.devnet.beacon.record import ObjectKind
-from ssv_pool.devnet.beacon.relay import Offer, Relay
+from ssv_pool.devnet.beacon.relay import ALWAYS_BUILDER, Offer, Relay
 
 WEI_PER_GWEI = 10**9
 
@@ -120,14 +120,33 @@ class ProposalDesk:
 
     def publish_blinded(self, signed: Any) -> Verdict:
         """Complete a SignedBlindedBeaconBlock with the payload that was offered for it and import it if it is good."""
-        header = bytes(signed.message.body.execution_payload_header.hash_tree_root())
-        payload = self._payloads.find(header)
+        self._chain.tick()
+        if not self._signed(signed):
+            return Verdict("rejected: invalid proposer signature")
+        payload = self._payload_of(signed.message)
         if payload is None:
-            return Verdict(f"rejected: no payload with the header {hex_root(header)} was made here")
+            header = signed.message.body.execution_payload_header.hash_tree_root()
+            return Verdict(f"rejected: nobody here made a payload with the header {hex_root(header)}")
         block = unblinded(self._spec, signed.message, payload.execution)
         if tuple(map(bytes, block.body.blob_kzg_commitments)) != payload.bundle.commitments:
             return Verdict("rejected: the payload has other blobs than the block's commitments")
         return self._import(self._spec.SignedBeaconBlock(message=block, signature=signed.signature), blinded=True)
+
+    def _payload_of(self, blinded: Any) -> Payload | None:
+        """The payload that a blinded block's header describes, None if it is none of this node's and its builder's.
+
+        The builder deals with all nodes of the network: what it offered through another one it makes again.
+        """
+        root = bytes(blinded.body.execution_payload_header.hash_tree_root())
+        found = self._payloads.find(root)
+        parent, chain = blinded.parent_root, self._chain
+        if found is not None or parent not in chain.store.block_states or chain.far_ahead(blinded.slot):
+            return found
+        state = chain.state_at(int(blinded.slot), bytes(parent))
+        if state.slot != blinded.slot:
+            return None
+        self._relay.offer(state, int(blinded.proposer_index), ALWAYS_BUILDER)
+        return self._payloads.find(root)
 
     def _import(self, signed: Any, blinded: bool) -> Verdict:
         chain, block = self._chain, signed.message

@@ -11,8 +11,9 @@ from ssv_pool.devnet.beacon.record import ObjectKind
 LOCAL_VALUE = 10**16
 """What a payload of the node itself claims to pay, in Wei."""
 
-BUILDER_VALUE = 2 * 10**16
-"""What a payload of the builder claims to pay, in Wei."""
+BUILDER_VALUES = (LOCAL_VALUE // 2, 2 * LOCAL_VALUE)
+"""What a payload of the builder claims to pay in even and in odd slots, in Wei: less and more than the node's own, so
+that a proposer who compares gets blocks of both kinds."""
 
 EVEN_BOOST = 100
 """``builder_boost_factor`` at which both values count as they are."""
@@ -114,14 +115,16 @@ class Relay:
         pubkey = self._intake.chain.fast.columns.of(state).pubkeys[proposer]
         registration = self._registrations.get(pubkey)
         wanted = ALWAYS_BUILDER if blinded_only else boost
-        if self._builder and registration is not None and wanted is not None and self._builder_wins(wanted):
+        bid = BUILDER_VALUES[int(state.slot) % 2]
+        if self._builder and registration is not None and wanted is not None and _builder_wins(bid, wanted):
             message = registration.message
             payload = self._payloads.make(
-                state, bytes(message.fee_recipient), BUILDER_VALUE, BUILDER_EXTRA_DATA, int(message.gas_limit)
+                state, bytes(message.fee_recipient), bid, BUILDER_EXTRA_DATA, int(message.gas_limit)
             )
             return Offer(payload, from_builder=True)
         recipient = self.fee_recipients.get(proposer, NO_RECIPIENT)
         return Offer(self._payloads.make(state, recipient, LOCAL_VALUE), from_builder=False)
 
-    def _builder_wins(self, boost: int) -> bool:
-        return boost == ALWAYS_BUILDER or BUILDER_VALUE * boost // EVEN_BOOST > LOCAL_VALUE
+
+def _builder_wins(bid: int, boost: int) -> bool:
+    return boost == ALWAYS_BUILDER or bid * boost // EVEN_BOOST > LOCAL_VALUE

@@ -6,7 +6,7 @@ from beacon_outsider import Outsider
 from beacon_stepper import SteppedNode
 
 from ssv_pool.devnet.beacon.codec import from_json, to_json
-from ssv_pool.devnet.beacon.relay import BUILDER_VALUE, LOCAL_VALUE
+from ssv_pool.devnet.beacon.relay import BUILDER_VALUES, LOCAL_VALUE
 from ssv_pool.devnet.beacon.simulated import DutyKind
 
 ALL = frozenset(range(64))
@@ -245,7 +245,7 @@ def test_the_builder_is_asked_for_registered_validators_only(tmp_path):
         assert answer.headers["Eth-Execution-Payload-Blinded"] == blinded
     answer = request(stepped, "GET", path(client, 1))
     assert answer.json["execution_payload_blinded"] is True
-    assert answer.headers["Eth-Execution-Payload-Value"] == str(BUILDER_VALUE)
+    assert answer.headers["Eth-Execution-Payload-Value"] == str(BUILDER_VALUES[1])
     block = from_json(client.node.containers.blinded_block, answer.json["data"])
     header = block.body.execution_payload_header
     assert bytes(header.fee_recipient) == b"\x44" * 20
@@ -259,6 +259,12 @@ def test_the_builder_is_asked_for_registered_validators_only(tmp_path):
     assert answer.status == 200, answer.json
     assert stepped.node.chain.head() == block.hash_tree_root()
     assert [(entry["blinded"], entry["verdict"]) for entry in records(tmp_path)] == [(True, "accepted")]
+    # In even slots the builder pays half of what the node's own payload does.
+    stepped.go_to(2)
+    register(stepped, client)
+    for boost, blinded in (("100", "false"), ("200", "false"), ("201", "true")):
+        answer = request(stepped, "GET", path(client, 2, builder_boost_factor=boost))
+        assert answer.headers["Eth-Execution-Payload-Blinded"] == blinded
 
 
 def test_blinded_blocks_without_a_builder_hide_the_local_payload(stepped, client):
@@ -273,10 +279,26 @@ def test_blinded_blocks_without_a_builder_hide_the_local_payload(stepped, client
     unknown.signature = client.sign_block(unknown.message)
     answer = publish(client, unknown, kind="blinded_blocks")
     assert answer.status == 400
-    assert answer.message.startswith("block rejected: no payload with the header 0x")
+    assert answer.message.startswith("block rejected: nobody here made a payload with the header 0x")
     raw = bytes(view.encode_bytes())
     assert request(stepped, "POST", "/eth/v1/beacon/blinded_blocks", raw).status == 200
     assert stepped.node.chain.head() == block.hash_tree_root()
+
+
+def test_the_builder_completes_a_block_that_it_offered_through_another_node(tmp_path):
+    nodes = [SteppedNode(external=ALL, external_duties=frozenset(DutyKind), builder=True) for _ in range(2)]
+    clients = [Outsider(stepped) for stepped in nodes]
+    for stepped, client in zip(nodes, clients, strict=True):
+        stepped.go_to(1)
+        register(stepped, client)
+    answer = request(nodes[0], "GET", path(clients[0], 1))
+    block = from_json(clients[0].node.containers.blinded_block, answer.json["data"])
+    view = clients[1].node.containers.signed_blinded_block(message=block, signature=clients[0].sign_block(block))
+    forged = view.copy()
+    forged.signature = clients[0].randao(1)
+    assert publish(clients[1], forged, kind="blinded_blocks").message == "block rejected: invalid proposer signature"
+    assert publish(clients[1], view, kind="blinded_blocks").status == 200
+    assert nodes[1].node.chain.head() == block.hash_tree_root()
 
 
 def test_blocks_with_blobs(tmp_path):
