@@ -22,6 +22,7 @@ from ssv_pool.messaging.commands import (
     SyncMessageSubmission,
 )
 from ssv_pool.messaging.tasks import EXPIRY_SECONDS, ORDINARY, SUBMIT, URGENT, read_submission
+from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
 from ssv_pool.store import journal
 from workers import schedule
@@ -128,6 +129,7 @@ class _Posting:
             noun = NOUNS[type(submission)]
             started = time.time()
             if started >= self._until:
+                _count(noun, "late")
                 if context.first_time("not posted", noun, submission.slot):
                     said = _log.error if isinstance(submission, _DEAR) else _log.warning
                     said(f"{noun} not posted in time", slot=submission.slot, left=size_of(submission))
@@ -139,19 +141,26 @@ class _Posting:
             self.left = result.left
             if result.left is None:
                 if result.problem:
+                    _count(noun, "malformed")
                     _log.error(f"{noun} malformed: dropped", slot=submission.slot, problem=result.problem)
                 else:
+                    _count(noun, "accepted")
                     _note_accepted(submission, self.started)
                 break
             if self.attempt == 1 and context.first_time("not accepted", noun, submission.slot):
                 _log.warning(f"{noun} not accepted: trying again", slot=submission.slot, problem=result.problem)
             if result.refused and not self._told:
                 self._told = True
+                _count(noun, "refused")
                 _note_refused(submission, started, result.problem)
             if self.attempt > QUICK_ATTEMPTS or time.time() - started > QUICK_SECONDS:
                 break
             time.sleep(0.1 * quick)
         return self.left is None
+
+
+def _count(noun: str, result: str) -> None:
+    metrics.SUBMISSIONS.labels(noun.replace(" ", "_"), result).inc()
 
 
 def _last_instant(submission: Submission) -> float:

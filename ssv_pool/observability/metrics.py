@@ -50,6 +50,12 @@ POST_CONSENSUS_TIME = Histogram(
 DUTY_TIME = Histogram(
     "ssv_runner_duty_duration_seconds", "Due to signature handed to a worker.", ("role",), buckets=_SLOW
 )
+SUBMISSIONS = Counter(
+    "ssv_runner_submissions_total",
+    "What was posted to beacon nodes, by kind and result: accepted, refused at first, late (given up), malformed; on a "
+    "worker's own port.",
+    ("kind", "result"),
+)
 LOOP_LAG = Histogram("event_loop_lag_seconds", "Lateness of a short sleep in the node's event loop.", buckets=_FAST)
 BEACON_REQUEST_TIME = Histogram(
     "ssv_cl_request_duration_seconds",
