@@ -72,7 +72,7 @@ class BeaconClient:
 
     def syncing(self) -> SyncStatus:
         """Where the best node stands."""
-        statuses = {status.name: status for status in self._nodes.check()}
+        statuses = {status.name: status for status in self._nodes.check(self._timeout)}
         best = statuses[self._nodes.ranked()[0].name]
         if best.status is None:
             raise best.error or BeaconError("GET /eth/v1/node/syncing", None, "no answer", best.name)
@@ -80,7 +80,7 @@ class BeaconClient:
 
     def syncing_all(self) -> list[NodeStatus]:
         """Where each node stands, in the order of the settings. Raises nothing."""
-        return self._nodes.check()
+        return self._nodes.check(self._timeout)
 
     def chain(self) -> BeaconChain:
         """The chain's constants."""
@@ -119,7 +119,7 @@ class BeaconClient:
 
     def event_stream(self, topics: Sequence[str], *, silence: float | None = None) -> EventStream:
         """As ``events``, and another thread can end it."""
-        return EventStream(self._nodes, topics, silence)
+        return EventStream(self._nodes, topics, silence, believed=self._nodes.is_ours)
 
     # Duties, and what nodes are told ahead of them.
 

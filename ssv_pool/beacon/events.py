@@ -56,6 +56,7 @@ class EventStream:
         topics: Iterable[str],
         silence: float | None,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+        believed: Callable[[BeaconNode], bool] = lambda _: True,
     ) -> None:
         """Make one; nothing is opened before it is iterated over.
 
@@ -64,11 +65,13 @@ class EventStream:
             topics: the events wanted.
             silence: seconds without a sign of life after which a stream counts as broken; None for ever.
             wait: waits for the stop, or so many seconds; to be replaced in tests.
+            believed: whether a node's events count now.
         """
         self._nodes = tuple(nodes)
         self._topics = tuple(topics)
         self._silence = silence
         self._wait = wait
+        self._believed = believed
         self._stop = threading.Event()
         self._events: queue.Queue[BeaconEvent] = queue.Queue(WAITING_EVENTS)
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -112,6 +115,8 @@ class EventStream:
                     heard = True
                     if self._stop.is_set():
                         return
+                    if not self._believed(node):
+                        continue
                     try:
                         self._events.put_nowait(event)
                     except queue.Full:

@@ -18,6 +18,7 @@ from ssv_pool.beacon import answers
 from ssv_pool.beacon.answers import AnswerError, SyncStatus
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.observability import metrics
+from ssv_pool.protocol.types.primitives import Root
 
 KEEP_ALIVE_SECONDS = 4.0
 """An unused connection is dropped after this; nodes close theirs after 5 s and more."""
@@ -196,6 +197,8 @@ class BeaconNode:
         """Its name in messages: the URL may hold a key, so scheme, host and port only."""
         self.status: SyncStatus | None = None
         """Where it stood when it was last asked; None before that and while it does not answer."""
+        self.genesis: Root | None = None
+        """Its chain's genesis validators root, 32 bytes; None while it is not known."""
         self.answer_seconds = 0.0
         """Recent mean time of its answers to the question where it stands."""
 

@@ -9,15 +9,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from ssv_pool.beacon import answers
-from ssv_pool.beacon.answers import SyncStatus
+from ssv_pool.beacon.answers import SyncStatus, member, octets
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.beacon.node import Attempt, BeaconNode, Request, Result
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
+from ssv_pool.protocol.types.primitives import Root
 
 CHECK_SECONDS = 4.0
 """Age of what is known of the nodes after which they are asked again where they stand."""
@@ -34,6 +36,7 @@ GRACE_SECONDS = 0.1
 _log = logger(__name__)
 
 _SYNCING = Request("GET", "/eth/v1/node/syncing")
+_GENESIS = Request("GET", "/eth/v1/beacon/genesis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,15 @@ class BeaconNodes:
         return iter(self._nodes)
 
     def ranked(self) -> list[BeaconNode]:
-        """The nodes, best first."""
-        head = max((node.status.head_slot for node in self._nodes if node.status is not None), default=0)
-        quickest = min((node.answer_seconds for node in self._nodes if node.status is not None), default=0.0)
-        return sorted(self._nodes, key=lambda node: _rank(node, head, quickest))
+        """The nodes, best first; without those of another chain than the first's."""
+        nodes = [node for node in self._nodes if self.is_ours(node)]
+        head = max((node.status.head_slot for node in nodes if node.status is not None), default=0)
+        quickest = min((node.answer_seconds for node in nodes if node.status is not None), default=0.0)
+        return sorted(nodes, key=lambda node: _rank(node, head, quickest))
+
+    def is_ours(self, node: BeaconNode) -> bool:
+        """Whether nothing says that the node is of another chain than the first one that told its chain."""
+        return node.genesis is None or node.genesis == self._chain()
 
     def first(self, attempt: Attempt[Result], timeout: float, hedge: float | None = None) -> Result:
         """The first good result. The next node is tried when one fails, or is slow: then both.
@@ -129,13 +137,13 @@ class BeaconNodes:
         race = _Race(attempt, until, self._clock)
         return race.run_all(healthy, [node for node in ranked if node not in healthy], good)
 
-    def check(self) -> list[NodeStatus]:
-        """Ask all nodes at once where they stand; in the order of the settings."""
+    def check(self, timeout: float = CHECK_TIMEOUT) -> list[NodeStatus]:
+        """Ask all nodes at once where they stand, within so many seconds; in the order of the settings."""
         self._checked = self._clock()
         found: dict[BeaconNode, NodeStatus] = {}
 
         def ask(node: BeaconNode) -> None:
-            found[node] = self._check(node)
+            found[node] = self._check(node, timeout)
 
         threads = [threading.Thread(target=ask, args=(node,), daemon=True) for node in self._nodes[1:]]
         for thread in threads:
@@ -143,38 +151,50 @@ class BeaconNodes:
         ask(self._nodes[0])
         for thread in threads:
             thread.join()
-        return [found[node] for node in self._nodes]
+        return [self._tell(node, found[node]) for node in self._nodes]
 
     def close(self) -> None:
         """Close all connections."""
         for node in self._nodes:
             node.close()
 
-    def _check(self, node: BeaconNode) -> NodeStatus:
+    def _check(self, node: BeaconNode, timeout: float) -> NodeStatus:
         started = self._clock()
         status: SyncStatus | None = None
         try:
-            status = node.run(_standing, started + CHECK_TIMEOUT)
+            status = node.run(_standing, started + timeout)
         except BeaconError as error:
             found = NodeStatus(node.name, None, str(error), error)
         else:
             found = NodeStatus(node.name, status, status.problem)
         node.note_status(status, self._clock() - started)
         metrics.BEACON_SYNC_STATUS.labels(node.label).set(_state(status))
-        self._tell(found)
+        if len(self._nodes) > 1 and node.genesis is None:
+            # Before its chain is known, and in older nodes, it does not say; that is no trouble.
+            with suppress(BeaconError):
+                node.genesis = _genesis(node, started + timeout)
         return found
 
-    def _tell(self, found: NodeStatus) -> None:
+    def _chain(self) -> Root | None:
+        """The genesis validators root of the first node that tells it."""
+        return next((node.genesis for node in self._nodes if node.genesis is not None), None)
+
+    def _tell(self, node: BeaconNode, found: NodeStatus) -> NodeStatus:
         """One line in the log when a node's trouble begins, and one when it ends; of a single node others tell."""
+        chain = self._chain()
+        if node.genesis is not None and chain is not None and node.genesis != chain:
+            roots = f"genesis validators root 0x{node.genesis.hex()[:16]}…, expected 0x{chain.hex()[:16]}…"
+            found = replace(found, problem=f"of another chain: {roots}")
         with self._lock:
             before = self._in_trouble.get(found.name, False)
             self._in_trouble[found.name] = found.problem is not None
         if len(self._nodes) == 1:
-            return
+            return found
         if found.problem is not None and not before:
             _log.warning("a beacon node is in trouble: others are asked first", node=found.name, problem=found.problem)
         elif found.problem is None and before:
             _log.info("a beacon node is well again", node=found.name)
+        return found
 
     def _check_by_the_way(self) -> None:
         with self._lock:
@@ -182,6 +202,11 @@ class BeaconNodes:
                 return
             self._checked = self._clock()
         threading.Thread(target=self.check, name="beacon-check", daemon=True).start()
+
+
+def _genesis(node: BeaconNode, until: float) -> Root:
+    answer = node.send(_GENESIS, until)
+    return answer.read(lambda body: Root(octets(member(body, "data", dict), "genesis_validators_root", 32)))
 
 
 def _standing(node: BeaconNode, until: float) -> SyncStatus:

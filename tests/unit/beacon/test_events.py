@@ -33,6 +33,19 @@ class Pauses:
         return True
 
 
+def test_a_node_that_is_not_believed_is_heard_only():
+    pauses = Pauses(1)
+    node = BeaconNode("http://node0", 0, httpx.MockTransport(Node({PATH: (200, event(5))})))
+    stream = EventStream([node], ["head"], None, wait=pauses, believed=lambda asked: asked is not node)
+    events = []
+    thread = threading.Thread(target=lambda: events.extend(stream))
+    thread.start()
+    assert pauses.done.wait(SECONDS)
+    stream.close()
+    thread.join(SECONDS)
+    assert (events, pauses.seconds) == ([], [0.5])
+
+
 def stream_of(*answers, pauses, topics=("head",)):
     """One node that gives these answers in turn, the last one for ever."""
     left = list(answers)

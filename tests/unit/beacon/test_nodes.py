@@ -292,6 +292,25 @@ class TestStanding:
             ("a beacon node is well again", {"node": "http://node1"}),
         ]
 
+    def test_a_node_of_another_chain_is_not_used(self):
+        def of_chain(number, text):
+            genesis = {"genesis_time": "0", "genesis_validators_root": "0x" + bytes([number]).hex() * 32}
+            node = good(text)
+            node.table["GET /eth/v1/beacon/genesis"] = (200, {"data": genesis})
+            return node
+
+        other = of_chain(2, "other")
+        nodes = nodes_of(good("unknown"), of_chain(1, "first"), other, of_chain(1, "last"))
+        assert [status.problem for status in nodes.check()] == [
+            None,
+            None,
+            "of another chain: genesis validators root 0x0202020202020202…, expected 0x0101010101010101…",
+            None,
+        ]
+        assert names(nodes) == [0, 1, 3]
+        nodes.everywhere(ask, SECONDS, lambda _: False, only_healthy=False)
+        assert other.asked("config") == []
+
     def test_a_single_node_is_not_asked(self):
         node = good("first")
         assert nodes_of(node).first(ask, SECONDS) == "first"
