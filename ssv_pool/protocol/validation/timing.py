@@ -70,6 +70,10 @@ def check_duty_known(envelope: Envelope, slot: Slot, moment: Moment, *, randao: 
     elif envelope.role is RunnerRole.SYNC_COMMITTEE_CONTRIBUTION:
         epoch = chain.epoch_of(slot)
         known = moment.view.in_sync_committee(validator.index, epoch)
+        following = chain.epoch_of(slot + 1)
+        if not known and following != epoch:
+            # The last votes of a period go into the next one's first block: they are the next committee's.
+            known = moment.view.in_sync_committee(validator.index, following) or known
         duty = f"member of the sync committee of epoch {epoch}"
     else:
         return

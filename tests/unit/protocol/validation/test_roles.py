@@ -60,7 +60,8 @@ class View:
     liquidated: bool = False
     attesting_from: t.Epoch | None = field(default_factory=lambda: t.Epoch(0))
     proposer: bool | None = True
-    sync_member: bool | None = True
+    sync_member: bool | dict[int, bool] | None = True
+    """In any epoch, or epoch by epoch; one that is left out is not known."""
     tracked_exits: int | None = 1
 
     def committee(self, committee_id):
@@ -80,7 +81,7 @@ class View:
 
     def in_sync_committee(self, index, epoch):
         assert index == INDEX
-        return self.sync_member
+        return self.sync_member.get(epoch) if isinstance(self.sync_member, dict) else self.sync_member
 
     def exits(self, public_key, slot):
         assert public_key == KEY
@@ -711,6 +712,29 @@ def test_a_whole_duty_of_a_validator(role):
     last = [partials(role, POST, signer=signer) for signer in OPERATORS]
     for message in [*first, proposal, *rest, decided, *last]:
         assert isinstance(gossip.send(message), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("slot", "member", "accepted"),
+    [
+        # The last slot of epoch 3: its votes go into epoch 4's first block.
+        (127, {3: False, 4: True}, True),
+        (127, {3: True, 4: False}, True),
+        (127, {3: None, 4: True}, True),
+        (127, {3: False, 4: False}, False),
+        (127, {3: False, 4: None}, False),
+        (126, {3: False, 4: True}, False),
+    ],
+)
+def test_in_an_epochs_last_slot_the_next_ones_sync_committee_contributes_too(slot, member, accepted):
+    message = partials(SYNC, CONTRIBUTION, slot=slot)
+    result = Gossip(sync_member=member).send(message)
+    if accepted:
+        assert isinstance(result, Accepted)
+    else:
+        assert (result.rule, result.detail) == (
+            Rule.NO_DUTY, "validator 7 is not member of the sync committee of epoch 3"
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("role", [REGISTRAR, EXITER], ids=lambda role: role.name)
