@@ -70,10 +70,12 @@ def submit(self: Any, payload: str, attempt: int = 0, started: float | None = No
     posting.run(key)
     while posting.left is not None:
         pause = min(LONGEST_PAUSE, 0.25 * 2 ** min(posting.attempt, 6))
+        # The same bytes while nothing of it is accepted: a block's lie on the broker, the task only names them.
+        again = payload if posting.left is submission else SUBMISSIONS.encode(posting.left).decode()
         try:
             # A task of its own: waiting here would keep a thread from the duties of the next slots.
             self.apply_async(
-                (SUBMISSIONS.encode(posting.left).decode(), posting.attempt, posting.started),
+                (again, posting.attempt, posting.started),
                 countdown=pause,
                 # Later than the deadline: the task says itself that it was not met.
                 expires=datetime.fromtimestamp(max(submission.deadline, time.time() + pause) + EXPIRY_SECONDS, UTC),
