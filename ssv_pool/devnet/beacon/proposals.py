@@ -112,10 +112,13 @@ class ProposalDesk:
 
     def publish(self, signed: Any, proofs: Sequence[bytes], blobs: Sequence[bytes]) -> Verdict:
         """Check a SignedBeaconBlock with its proofs and blobs and import it if it is good."""
+        self._chain.tick()
+        if not self._signed(signed):
+            return Verdict("rejected: invalid proposer signature")
         try:
             self._payloads.check_blobs(signed.message, list(proofs), list(blobs))
         except ValueError as error:
-            return Verdict(f"rejected: {error}")
+            return self._note(signed, Verdict(f"rejected: {error}"), blinded=False)
         return self._import(signed, blinded=False)
 
     def publish_blinded(self, signed: Any) -> Verdict:
@@ -126,10 +129,12 @@ class ProposalDesk:
         payload = self._payload_of(signed.message)
         if payload is None:
             header = signed.message.body.execution_payload_header.hash_tree_root()
-            return Verdict(f"rejected: nobody here made a payload with the header {hex_root(header)}")
+            verdict = Verdict(f"rejected: nobody here made a payload with the header {hex_root(header)}")
+            return self._note(signed, verdict, blinded=True)
         block = unblinded(self._spec, signed.message, payload.execution)
         if tuple(map(bytes, block.body.blob_kzg_commitments)) != payload.bundle.commitments:
-            return Verdict("rejected: the payload has other blobs than the block's commitments")
+            verdict = Verdict("rejected: the payload has other blobs than the block's commitments")
+            return self._note(signed, verdict, blinded=True)
         return self._import(self._spec.SignedBeaconBlock(message=block, signature=signed.signature), blinded=True)
 
     def _payload_of(self, blinded: Any) -> Payload | None:
@@ -149,19 +154,20 @@ class ProposalDesk:
         return self._payloads.find(root)
 
     def _import(self, signed: Any, blinded: bool) -> Verdict:
-        chain, block = self._chain, signed.message
-        chain.tick()
-        proposer, slot = int(block.proposer_index), int(block.slot)
-        if not self._signed(signed):
-            return Verdict("rejected: invalid proposer signature")
-        known = chain.history.get(bytes(block.hash_tree_root())) is not None
+        """Import a block whose proposer signed it."""
+        known = self._chain.history.get(bytes(signed.message.hash_tree_root())) is not None
         try:
-            chain.import_block(signed)
+            self._chain.import_block(signed)
             verdict = Verdict(DUPLICATE if known else ACCEPTED)
         except BlockRefusedError as error:
             verdict = Verdict(str(error))
+        return self._note(signed, verdict, blinded)
+
+    def _note(self, signed: Any, verdict: Verdict, blinded: bool) -> Verdict:
+        """Record a block that its proposer signed, whatever became of it."""
+        block = signed.message
         details = {"root": hex_root(block.hash_tree_root()), "blinded": blinded}
-        return self._intake.note(ObjectKind.BLOCK, verdict, signed, proposer, slot, details)
+        return self._intake.note(ObjectKind.BLOCK, verdict, signed, int(block.proposer_index), int(block.slot), details)
 
     def _signed(self, signed: Any) -> bool:
         spec, block = self._spec, signed.message

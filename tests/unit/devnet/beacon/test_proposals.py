@@ -267,7 +267,7 @@ def test_the_builder_is_asked_for_registered_validators_only(tmp_path):
         assert answer.headers["Eth-Execution-Payload-Blinded"] == blinded
 
 
-def test_blinded_blocks_without_a_builder_hide_the_local_payload(stepped, client):
+def test_blinded_blocks_without_a_builder_hide_the_local_payload(stepped, client, tmp_path):
     accept = {"Accept": SSZ}
     query = path(client, 1, version="v1", kind="blinded_blocks")
     answer = request(stepped, "GET", query, headers=accept)
@@ -280,6 +280,8 @@ def test_blinded_blocks_without_a_builder_hide_the_local_payload(stepped, client
     answer = publish(client, unknown, kind="blinded_blocks")
     assert answer.status == 400
     assert answer.message.startswith("block rejected: nobody here made a payload with the header 0x")
+    root = "0x" + unknown.message.hash_tree_root().hex()
+    assert [(entry["root"], entry["blinded"]) for entry in records(tmp_path)] == [(root, True)]
     raw = bytes(view.encode_bytes())
     assert request(stepped, "POST", "/eth/v1/beacon/blinded_blocks", raw).status == 200
     assert stepped.node.chain.head() == block.hash_tree_root()
@@ -323,6 +325,7 @@ def test_blocks_with_blobs(tmp_path):
     empty = view.copy()
     empty.blobs.pop()
     assert publish(client, empty).message == "block rejected: blobs: found 0, expected 1 as the block has commitments"
+    assert len(records(tmp_path)) == 3
     assert request(stepped, "POST", "/eth/v2/beacon/blocks", bytes(view.encode_bytes())).status == 200
     stepped.go_to(2)
     assert len(produced(client, 2).blobs) == 0
