@@ -18,7 +18,7 @@ import trio
 
 from ssv_pool.messaging.commands import BeaconRequest, request_key
 from ssv_pool.node.executors import Cores, Deed, Executors, Work
-from ssv_pool.node.queues import CommitteeQueue, Entry, Priority, message_priority
+from ssv_pool.node.queues import CommitteeQueue, Entry, Priority, message_priority, timer_priority
 from ssv_pool.node.registry import OwnCommittee
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
@@ -43,7 +43,7 @@ from ssv_pool.protocol.events import (
 from ssv_pool.protocol.types.ids import committee_of, message_executor, message_role
 from ssv_pool.protocol.types.messages import SignedSSVMessage
 from ssv_pool.protocol.types.primitives import CommitteeId, PublicKey
-from ssv_pool.protocol.types.roles import COMMITTEE_ROLES, BeaconRole, RunnerRole
+from ssv_pool.protocol.types.roles import COMMITTEE_ROLES, BeaconRole
 
 log = logger("node.dispatcher")
 
@@ -287,8 +287,7 @@ class Dispatcher:
 
     async def _run_timer(self, lane: _Lane, validator: PublicKey | None, armed: ArmTimer) -> None:
         await self._sleep_until(armed.at)
-        proposes = message_role(armed.timer.identifier) == RunnerRole.PROPOSER
-        lane.queue.put(Work(validator, TimerFired(armed.timer)), Priority.PROPOSING if proposes else Priority.OWN)
+        lane.queue.put(Work(validator, TimerFired(armed.timer)), timer_priority(armed.timer))
 
     async def _ask(self, lane: _Lane, validator: PublicKey | None, asked: AskBeacon) -> None:
         """Send a request when what it asks for is due: aggregates are not complete before."""

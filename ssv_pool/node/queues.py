@@ -8,9 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
-from ssv_pool.protocol.events import MessageReceived
+from ssv_pool.protocol.events import MessageReceived, TimerKey, TimerKind
 from ssv_pool.protocol.types.ids import message_role
 from ssv_pool.protocol.types.messages import QBFTMessage
+from ssv_pool.protocol.types.primitives import MessageId
 from ssv_pool.protocol.types.roles import QBFTMessageType, RunnerRole
 
 CAPACITY = 4096
@@ -23,11 +24,16 @@ class Priority(enum.IntEnum):
     PROPOSING = 0
     """What a block's proposal waits for, which has seconds and most to lose; and answers of the beacon node."""
     OWN = 1
-    """Own duties, timers and changes of the registry."""
+    """Own duties and changes of the registry."""
     URGENT = 2
     """Consensus proposals and decided messages: everything else of their duty waits for them."""
-    ORDINARY = 3
-    """All other messages."""
+    ATTESTING = 3
+    """All else of attestations and sync committee messages: one duty a slot, and most of what validators earn."""
+    CONSENSUS = 4
+    """All other messages of consensus, and its timers between them: a round that the messages that wait here would
+    decide must not be given up, or a node that is behind falls behind for good."""
+    SIGNATURES = 5
+    """Other partial signatures, and the rebuilding of whole ones: much work, and no round waits for it."""
 
 
 T = TypeVar("T")
@@ -86,10 +92,22 @@ def message_priority(event: MessageReceived, content: object) -> Priority:
         event: the message.
         content: its decoded content.
     """
-    if message_role(event.message.ssv_message.msg_id) == RunnerRole.PROPOSER:
-        return Priority.PROPOSING
+    urgent = False
     if isinstance(content, QBFTMessage):
         decided = content.msg_type == QBFTMessageType.COMMIT and len(event.message.operator_ids) > 1
-        if decided or content.msg_type == QBFTMessageType.PROPOSAL:
-            return Priority.URGENT
-    return Priority.ORDINARY
+        urgent = decided or content.msg_type == QBFTMessageType.PROPOSAL
+    last = Priority.CONSENSUS if isinstance(content, QBFTMessage) else Priority.SIGNATURES
+    return _of_role(event.message.ssv_message.msg_id, Priority.URGENT if urgent else last)
+
+
+def timer_priority(timer: TimerKey) -> Priority:
+    """How urgent a timer is that has run out."""
+    rebuilds = timer.kind is TimerKind.CONTINUE
+    return _of_role(timer.identifier, Priority.SIGNATURES if rebuilds else Priority.CONSENSUS)
+
+
+def _of_role(message_id: MessageId, otherwise: Priority) -> Priority:
+    role = message_role(message_id)
+    if role == RunnerRole.PROPOSER:
+        return Priority.PROPOSING
+    return min(Priority.ATTESTING, otherwise) if role == RunnerRole.COMMITTEE else otherwise
