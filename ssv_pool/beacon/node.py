@@ -44,6 +44,9 @@ ABSENT_SECONDS = 600.0
 FAILURE_SECONDS = 10.0
 """How long a failure counts against a node of which nothing is heard since."""
 
+SLOW_SECONDS = 30.0
+"""How long it is remembered that an answer of a node was overdue: some of its answers may be quick all the same."""
+
 SSZ = "application/octet-stream"
 """Content type of SSZ."""
 
@@ -187,6 +190,7 @@ class BeaconNode:
         self._absent: dict[str, float] = {}
         self._failed: float | None = None
         self._lagging = 0
+        self._lagged: float | None = None
         self._under_way: dict[int, str] = {}
         self.position = position
         """Place in the settings."""
@@ -292,6 +296,7 @@ class BeaconNode:
         """One request more (+1) or less (-1) of this node is slower than it should be."""
         with self._lock:
             self._lagging += change
+            self._lagged = self._clock()
 
     def under_way(self, thread: int | None) -> str:
         """The endpoint that a thread waits for, by the thread's ident; empty when it waits for none."""
@@ -301,6 +306,11 @@ class BeaconNode:
     def lagging(self) -> bool:
         """Whether requests to it are under way that should be answered by now."""
         return self._lagging > 0
+
+    @property
+    def slow(self) -> bool:
+        """Whether an answer of it is overdue, or was not long ago."""
+        return self.lagging or (self._lagged is not None and self._clock() - self._lagged < SLOW_SECONDS)
 
     @property
     def failing(self) -> bool:

@@ -336,7 +336,7 @@ def _rank(node: BeaconNode, head: int, quickest: float) -> tuple[int, int, int, 
     elif status is not None and status.problem is not None:
         trouble = 4 if status.syncing else 2
     else:
-        trouble = int(node.lagging)
+        trouble = int(node.slow)
     behind = 0 if status is None else max(0, head - status.head_slot - 1)
     slower = 0 if status is None else int((node.answer_seconds - quickest) / SLOWER_STEP)
     return trouble, behind, slower, node.position

@@ -6,7 +6,7 @@ from beacon_mock import Node
 
 from ssv_pool.beacon.answers import SyncStatus
 from ssv_pool.beacon.errors import BeaconError
-from ssv_pool.beacon.node import FAILURE_SECONDS, BeaconNode, Request
+from ssv_pool.beacon.node import FAILURE_SECONDS, SLOW_SECONDS, BeaconNode, Request
 from ssv_pool.beacon.nodes import CHECK_SECONDS, BeaconNodes
 
 PATH = "/eth/v1/config/spec"
@@ -96,6 +96,18 @@ class TestRanking:
         clock.now += FAILURE_SECONDS
         assert (names(nodes), first.healthy) == ([0, 1], True)
 
+    def test_an_overdue_answer_counts_until_some_time_after_it_came(self):
+        clock = Clock()
+        nodes = nodes_of(Node(), Node(), clock=clock)
+        first = next(iter(nodes))
+        first.lag(1)
+        clock.now += 2 * SLOW_SECONDS
+        assert (names(nodes), first.healthy) == ([1, 0], False)
+        first.lag(-1)
+        assert (names(nodes), first.healthy) == ([1, 0], True)
+        clock.now += SLOW_SECONDS
+        assert names(nodes) == [0, 1]
+
     @pytest.mark.parametrize(
         ("answer", "counts"),
         [
@@ -151,7 +163,8 @@ class TestReading:
     def test_the_next_one_is_asked_when_one_fails(self):
         assert nodes_of(Node(), Node(), good("third"), hedge=SECONDS).first(ask, SECONDS) == "third"
 
-    def test_the_next_one_is_asked_too_when_one_is_slow(self):
+    def test_the_next_one_is_asked_too_when_one_is_slow(self, monkeypatch):
+        monkeypatch.setattr("ssv_pool.beacon.node.SLOW_SECONDS", 0.0)
         slow = Held("first")
         nodes = nodes_of(slow, good("second"))
         try:
