@@ -314,7 +314,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where slashing protection files are put (a temporary folder)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    configure_logging("warning", "console")
+    configure_logging("WARNING", "console")
     results = []
     if not options.json:
         print(f"{options.operators} operators; milliseconds of CPU of one operator for one duty")

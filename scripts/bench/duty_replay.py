@@ -88,6 +88,8 @@ class Cluster:
 
     ids: tuple[OperatorId, ...]
     keys: Mapping[OperatorId, RSAPrivateKey]
+    public_keys: Mapping[OperatorId, bytes]
+    """PEM, 459 bytes each."""
     validators: Mapping[ValidatorIndex, PublicKey]
     secrets: Mapping[ValidatorIndex, Mapping[OperatorId, int]]
     """Each operator's share."""
@@ -100,13 +102,9 @@ class Cluster:
 
     def member(self, own: OperatorId) -> CommitteeMember:
         """One operator in the committee."""
-        operators = tuple(Operator(number, self.public_key(number)) for number in self.ids)
+        operators = tuple(Operator(number, self.public_keys[number]) for number in self.ids)
         faulty = (len(self.ids) - 1) // 3
-        return CommitteeMember(own, self.committee_id, self.public_key(own), faulty, operators, self.domain)
-
-    def public_key(self, number: OperatorId) -> bytes:
-        """An operator's key, PEM."""
-        return rsa.OperatorKeyring(self.keys[number]).public_key
+        return CommitteeMember(own, self.committee_id, self.public_keys[own], faulty, operators, self.domain)
 
     def shares(self, own: OperatorId) -> dict[ValidatorIndex, Share]:
         """The validators as one operator holds them."""
@@ -121,7 +119,7 @@ class Cluster:
         """What gossip validation asks of the registry."""
         view = CommitteeView(self.ids, len(self.validators), in_sync_committee=True)
         return RegistryState(
-            operator_keys={number: self.public_key(number) for number in self.ids},
+            operator_keys=self.public_keys,
             committees={self.committee_id: view},
             validators_by_key={
                 key: ValidatorView(view, index, liquidated=False, attesting_from=Epoch(0))
@@ -133,10 +131,12 @@ class Cluster:
 def make_cluster(operators: int, validators: int, domain: DomainType) -> Cluster:
     """A committee with fresh keys."""
     ids = tuple(OperatorId(number) for number in range(1, operators + 1))
+    keys = {number: rsa.generate() for number in ids}
     secrets = {ValidatorIndex(1000 + number): bls.random_secret() for number in range(validators)}
     return Cluster(
         ids,
-        {number: rsa.generate() for number in ids},
+        keys,
+        {number: rsa.OperatorKeyring(key).public_key for number, key in keys.items()},
         {index: bls.secret_to_public(secret) for index, secret in secrets.items()},
         {index: split(secret, ids, threshold_of(operators)) for index, secret in secrets.items()},
         domain,

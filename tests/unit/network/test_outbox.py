@@ -101,3 +101,55 @@ async def test_closing_ends_the_wait() -> None:
 
     assert got == [None]
     assert not outbox.push_message(b"x")
+
+
+def test_frames_keep_their_distance_and_the_first_leaves_at_once() -> None:
+    async def main() -> None:
+        outbox = Outbox(frame_gap=0.5)
+        await trio.sleep(10)
+        started = trio.current_time()
+        outbox.push_message(rpc_with(b"first"))
+        assert [msg.data for msg in (await popped(outbox)).publish] == [b"first"]
+        assert trio.current_time() == started
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(push_later, outbox)
+            frame = await popped(outbox)
+        # What came before its time leaves with it.
+        assert [msg.data for msg in frame.publish] == [b"second", b"third"]
+        assert trio.current_time() - started == 0.5
+
+    async def push_later(outbox: Outbox) -> None:
+        await trio.sleep(0.1)
+        outbox.push_message(rpc_with(b"second"))
+        await trio.sleep(0.3)
+        outbox.push_message(rpc_with(b"third"))
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_what_the_peer_has_by_then_is_left_out_and_a_closed_outbox_gives_no_more() -> None:
+    async def main() -> None:
+        has: set[bytes] = set()
+        outbox = Outbox(frame_gap=0.5, take=lambda key: key not in has)
+        outbox.push_message(rpc_with(b"first"), b"1")
+        await popped(outbox)
+        outbox.push_message(rpc_with(b"second"), b"2")
+        outbox.push_message(rpc_with(b"third"), b"3")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(learn, has)
+            assert [msg.data for msg in (await popped(outbox)).publish] == [b"third"]
+        outbox.push_message(rpc_with(b"fourth"), b"4")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(close_later, outbox)
+            assert await outbox.pop() is None
+
+    async def learn(has: set[bytes]) -> None:
+        await trio.sleep(0.2)
+        has.add(b"2")
+
+    async def close_later(outbox: Outbox) -> None:
+        await trio.sleep(0.2)
+        outbox.close()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
