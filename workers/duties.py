@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import redis
 
@@ -54,22 +55,28 @@ def propose_slot(key: str, until: float, slot: int, due: float) -> None:
         if commands and publish(context.bus, Clock(), window, "proposal", commands):
             _log.info("proposal started", slot=slot, validator=proposals[0][1].validator_index, delay_ms=_delay(window))
 
-    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, _NO_DUTIES)
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), _Steps(read, lambda *_: _sleep_until(due), start, _NO_DUTIES))
 
 
 @app.task(name=schedule.BEGIN_SLOT)
 def begin_slot(key: str, until: float, slot: int, due: float) -> None:
-    """At the slot's start, begin aggregations, registrations and exits."""
+    """At the slot's start, begin aggregations, registrations and exits; a moment later where a block comes first."""
 
-    def read(chain: BeaconChain, operator_id: OperatorId) -> tuple[_Duties, Occasions] | None:
+    def read(chain: BeaconChain, operator_id: OperatorId) -> _Beginning | None:
         with context.database.read() as session:
             if not has_epoch(session, chain.epoch_of(slot)):
                 return None
-            aggregations = aggregations_of_slot(session, chain, operator_id, Slot(slot))
-            return aggregations, occasions_of_slot(session, chain, operator_id, Slot(slot))
+            return _Beginning(
+                aggregations_of_slot(session, chain, operator_id, Slot(slot)),
+                occasions_of_slot(session, chain, operator_id, Slot(slot)),
+                bool(proposals_of_slot(session, chain, operator_id, Slot(slot))),
+            )
 
-    def start(chain: BeaconChain, window: SlotWindow, found: tuple[_Duties, Occasions]) -> None:
-        aggregations, occasions = found
+    def wait(chain: BeaconChain, found: _Beginning | None) -> float:
+        return _sleep_until(due + (schedule.head_start(chain) if found is not None and found.proposes else 0.0))
+
+    def start(chain: BeaconChain, window: SlotWindow, found: _Beginning) -> None:
+        aggregations, occasions = found.aggregations, found.occasions
         forks = fork_schedule(context.settings, chain.slots_per_epoch)
         claims, once = _claim(occasions)
         commands = [
@@ -89,7 +96,7 @@ def begin_slot(key: str, until: float, slot: int, due: float) -> None:
                 delay_ms=_delay(window),
             )
 
-    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, (_NO_DUTIES, Occasions()))
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), _Steps(read, wait, start, _Beginning()))
 
 
 @app.task(name=schedule.ATTEST_SLOT)
@@ -104,42 +111,54 @@ def attest_slot(key: str, until: float, slot: int, due: float) -> None:
         if committees:
             context.attester.start(chain, window, committees)
 
-    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), read, start, _NO_COMMITTEES, early=True)
+    def wait(chain: BeaconChain, found: list[CommitteeSlot] | None) -> float:  # noqa: ARG001
+        return context.heads.wait(Slot(slot), due)
+
+    _begin(key, SlotWindow(Slot(slot), due, 0.0, until), _Steps(read, wait, start, _NO_COMMITTEES))
 
 
-def _begin(
-    key: str,
-    window: SlotWindow,
-    read: Callable[[BeaconChain, OperatorId], _Read | None],
-    start: Callable[[BeaconChain, SlotWindow, _Read], None],
-    nothing: _Read,
-    *,
-    early: bool = False,
-) -> None:
-    """Read what there is to do, wait for the instant, claim the slot's piece of work, start it.
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What begins with a slot."""
+
+    aggregations: _Duties = field(default_factory=list)
+    occasions: Occasions = field(default_factory=Occasions)
+    proposes: bool = False
+    """Whether an own validator proposes in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps(Generic[_Read]):
+    """How one of a slot's pieces of work is done."""
+
+    read: Callable[[BeaconChain, OperatorId], _Read | None]
+    """Finds out what there is to do; None when that is not known (yet)."""
+    wait: Callable[[BeaconChain, _Read | None], float]
+    """Waits for the instant; returns when that was."""
+    start: Callable[[BeaconChain, SlotWindow, _Read], None]
+    """Starts it."""
+    nothing: _Read
+    """What there is to do for an operator that is not registered."""
+
+
+def _begin(key: str, window: SlotWindow, steps: _Steps[_Read]) -> None:
+    """Read what there is to do, wait for the instant, claim the piece of work, start it.
 
     Args:
         key: names the piece of work.
         window: the slot; when the work begins is not known yet.
-        read: finds out what there is to do; None when that is not known (yet).
-        start: starts it.
-        nothing: what there is to do for an operator that is not registered.
-        early: whether the head of the slot lets it begin before it is due.
+        steps: how it is done.
     """
     slot = window.slot
     chain = _chain(slot)
     if chain is None or time.time() >= window.until:
         return
-    found = _read(chain, slot, read, nothing)
-    due = window.due
-    if early:
-        due = context.heads.wait(slot, due)
-    elif (wait := due - time.time()) > 0:
-        time.sleep(wait)
+    found = _read(chain, slot, steps)
+    due = steps.wait(chain, found)
     begun = time.time()
     if not found:
         # Planned only just now, perhaps; else there is nothing to do, or the ticker sees to it that it is tried again.
-        found = _await(chain, window, read, nothing)
+        found = _await(chain, window, steps)
         if found is None:
             return
         begun = time.time()
@@ -147,7 +166,7 @@ def _begin(
     known = SlotWindow(slot, due, begun, window.until)
 
     def do() -> bool:
-        start(chain, known, work)
+        steps.start(chain, known, work)
         return True
 
     while True:
@@ -162,15 +181,16 @@ def _begin(
             return
 
 
-def _await(
-    chain: BeaconChain,
-    window: SlotWindow,
-    read: Callable[[BeaconChain, OperatorId], _Read | None],
-    nothing: _Read,
-) -> _Read | None:
+def _sleep_until(instant: float) -> float:
+    if (wait := instant - time.time()) > 0:
+        time.sleep(wait)
+    return instant
+
+
+def _await(chain: BeaconChain, window: SlotWindow, steps: _Steps[_Read]) -> _Read | None:
     """Look for a plan that is being made just now: an epoch's first duties wait for it, for a short while."""
     end = min(window.until, time.time() + schedule.slot_lease(chain))
-    while (found := _read(chain, window.slot, read, nothing)) is None and time.time() + LOOK_SECONDS < end:
+    while (found := _read(chain, window.slot, steps)) is None and time.time() + LOOK_SECONDS < end:
         time.sleep(LOOK_SECONDS)
     return found
 
@@ -183,12 +203,10 @@ def _chain(slot: Slot) -> BeaconChain | None:
         return None
 
 
-def _read(
-    chain: BeaconChain, slot: Slot, read: Callable[[BeaconChain, OperatorId], _Read | None], nothing: _Read
-) -> _Read | None:
+def _read(chain: BeaconChain, slot: Slot, steps: _Steps[_Read]) -> _Read | None:
     try:
         operator_id = context.operator_id()
-        return nothing if operator_id is None else read(chain, operator_id)
+        return steps.nothing if operator_id is None else steps.read(chain, operator_id)
     except (UnavailableError, redis.RedisError) as error:
         _log.warning("duties of a slot not read: trying again", slot=slot, problem=str(error).partition("\n")[0])
         return None

@@ -36,6 +36,9 @@ PLAN_SECONDS = 0.3
 MIN_LEASE, MAX_LEASE = 0.5, 2.0
 """Bounds of the time after which a dead worker's slot is taken over, in seconds."""
 
+MAX_HEAD_START = 1.0
+"""Longest time that a proposal has for itself, in seconds."""
+
 BEACON_SECONDS = 4.0
 """Pause between two looks at the beacon node's state."""
 
@@ -66,6 +69,15 @@ class Piece:
 def slot_lease(chain: BeaconChain) -> float:
     """After how many seconds a dead worker's slot is taken over: a quarter of a slot, within bounds."""
     return min(MAX_LEASE, max(MIN_LEASE, chain.slot_seconds / 4))
+
+
+def head_start(chain: BeaconChain) -> float:
+    """How long an own proposal has the slot for itself, in seconds: a twelfth of it, a second at the most.
+
+    The operators make the RANDAO reveal together in this time, and have their beacon nodes make blocks. What begins
+    with the slot besides is needed only when two thirds of it are over.
+    """
+    return min(MAX_HEAD_START, chain.slot_seconds / 12)
 
 
 def slot_pieces(chain: BeaconChain, after: float, to: float) -> Iterator[Piece]:

@@ -5,7 +5,7 @@ Selection proofs are signed at once; what is aggregated is fetched two thirds in
 
 from collections.abc import Sequence
 
-from ssv_pool.beacon.attester import SYNC_MESSAGE_SLOTS
+from ssv_pool.beacon.attester import sync_deadline
 from ssv_pool.beacon.window import SlotWindow
 from ssv_pool.messaging.commands import (
     BeginAggregatorCommitteeDuty,
@@ -77,4 +77,4 @@ def _deadline(chain: BeaconChain, duties: Sequence[ValidatorDuty]) -> float:
     """An aggregate is worth something for an epoch, a contribution until the slot's end."""
     slot = duties[0].slot
     aggregates = any(duty.type == BeaconRole.AGGREGATOR for duty in duties)
-    return chain.start_of(slot + (chain.slots_per_epoch if aggregates else SYNC_MESSAGE_SLOTS))
+    return chain.start_of(slot + chain.slots_per_epoch) if aggregates else sync_deadline(chain, slot)

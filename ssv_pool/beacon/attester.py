@@ -12,11 +12,11 @@ from ssv_pool.messaging.commands import StartCommitteeDuty, committee_duty_key
 from ssv_pool.observability.logs import logger
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.types.beacon import AttestationData, BeaconVote
+from ssv_pool.protocol.types.primitives import Slot
 from ssv_pool.protocol.types.roles import BeaconRole
 
-SYNC_MESSAGE_SLOTS = 1
-"""Slots after which sync committee messages are worth nothing: gossip takes them in their own slot only, and the next
-slot's proposer has them by then or not."""
+GOSSIP_SECONDS = 0.5
+"""How far clocks may differ by the beacon chain's gossip rules (MAXIMUM_GOSSIP_CLOCK_DISPARITY)."""
 
 _log = logger(__name__)
 
@@ -122,12 +122,20 @@ def start_commands(
             beacon_vote=vote,
             due=window.due,
             begun=window.begun,
-            deadline=chain.start_of(window.slot + _slots_of_worth(chain, committee)),
+            deadline=_deadline(chain, window.slot, committee),
         )
         for committee in committees
     ]
 
 
-def _slots_of_worth(chain: BeaconChain, committee: CommitteeSlot) -> int:
+def sync_deadline(chain: BeaconChain, slot: Slot) -> float:
+    """When sync committee messages and contributions of ``slot`` are worth nothing any more: at its end.
+
+    Gossip takes them in their own slot only, and the next slot's proposer has them by then or not.
+    """
+    return chain.start_of(slot + 1) + GOSSIP_SECONDS
+
+
+def _deadline(chain: BeaconChain, slot: Slot, committee: CommitteeSlot) -> float:
     attests = any(duty.type == BeaconRole.ATTESTER for duty in committee.duties)
-    return chain.slots_per_epoch if attests else SYNC_MESSAGE_SLOTS
+    return chain.start_of(slot + chain.slots_per_epoch) if attests else sync_deadline(chain, slot)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ssv_pool.beacon.answers import Refusal
-from ssv_pool.beacon.attester import SYNC_MESSAGE_SLOTS
+from ssv_pool.beacon.attester import sync_deadline
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.beacon.errors import BeaconError
 from ssv_pool.messaging.commands import (
@@ -23,9 +23,6 @@ from ssv_pool.protocol.types.roles import RunnerRole
 
 SUBMIT_SECONDS = 4.0
 """Time limit of one attempt."""
-
-GOSSIP_SECONDS = 0.5
-"""How far clocks may differ by the beacon chain's gossip rules (MAXIMUM_GOSSIP_CLOCK_DISPARITY)."""
 
 BLOCK_SECONDS = 8.0
 """Time limit of one attempt to publish a block: the node executes it before it answers."""
@@ -87,7 +84,7 @@ def last_instant(chain: BeaconChain | None, submission: Submission) -> float:
     """When to give up: the deadline, and sooner for what is passed on in its own slot only."""
     if chain is None or not isinstance(submission, SyncMessageSubmission | ContributionSubmission):
         return submission.deadline
-    return min(submission.deadline, chain.start_of(submission.slot + SYNC_MESSAGE_SLOTS) + GOSSIP_SECONDS)
+    return min(submission.deadline, sync_deadline(chain, submission.slot))
 
 
 def role_of(submission: Submission) -> RunnerRole:

@@ -55,6 +55,12 @@ def test_what_begins_with_a_slot_begins_at_its_start(operator, wait_until):
 
     aggregators = [command for command in operator.begun(BeaconRole.AGGREGATOR) if command.duty.slot in slots]
     assert [(c.duty.slot, c.duty.validator_index % 8) for c in aggregators] == [(s, s % 8) for s in slots for _ in "12"]
+    # An own block has the beginning of its slot for itself.
+    assert {round(c.due - operator.start_of(c.duty.slot), 6) for c in aggregators} == {round(2 / 12, 6)}
+    order = [
+        c.duty.type for c in operator.commands() if c.key.startswith((f"proposer:{first}:", f"aggregator:{first}:"))
+    ]
+    assert order == [BeaconRole.PROPOSER, BeaconRole.AGGREGATOR, BeaconRole.AGGREGATOR]
     contributors = [c.duty for c in operator.begun(BeaconRole.SYNC_COMMITTEE_CONTRIBUTION) if c.duty.slot in slots]
     assert [(d.slot, d.validator_index, d.validator_sync_committee_indices) for d in contributors] == [
         expected for slot in slots for expected in ((slot, 3, (5, 200)), (slot, 12, (7,)))

@@ -41,7 +41,7 @@ def test_in_alan_every_validator_has_a_duty_of_its_own():
         due=1015.0,
         begun=1015.25,
         # The next slot's proposer has it by then or not.
-        deadline=1016.0,
+        deadline=1016.5,
     )
     assert [(command.key[:13], command.deadline) for command in commands[2:]] == [("aggregator:15", 1023.0)] * 2
     assert len(commands) == 4
@@ -70,7 +70,7 @@ def test_in_boole_a_committee_has_one_duty_aggregators_first():
             validator_duties=(duty(BeaconRole.SYNC_COMMITTEE_CONTRIBUTION, 5, 16),),
             due=1016.0,
             begun=1016.25,
-            deadline=1017.0,
+            deadline=1017.5,
         ),
     ]
 

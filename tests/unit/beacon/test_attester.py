@@ -130,4 +130,4 @@ def test_what_only_the_sync_committee_votes_for_is_worth_nothing_after_the_slot(
         DATA,
     )
     assert (both.validator_duties, both.deadline) == ((*COMMITTEES[0].duties, sync), 1017.0)
-    assert (alone.validator_duties, alone.deadline) == ((sync,), 1010.0)
+    assert (alone.validator_duties, alone.deadline) == ((sync,), 1010.5)

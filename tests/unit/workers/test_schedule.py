@@ -40,6 +40,14 @@ def test_nobody_waits_for_longer_than_the_broker_has_patience():
     assert attest.begin - attest.publish < VISIBILITY_SECONDS
 
 
+def test_a_proposal_has_a_twelfth_of_its_slot_for_itself_a_second_at_most():
+    assert [schedule.head_start(BeaconChain(0.0, bytes(32), ms, 8, CHAIN.forks)) for ms in (3000, 12_000, 24_000)] == [
+        0.25,
+        1.0,
+        1.0,
+    ]
+
+
 def test_nobody_proposes_the_genesis_block():
     pieces = schedule.slot_pieces(CHAIN, CHAIN.genesis_time - 10, CHAIN.genesis_time + 4)
     assert keys(pieces) == ["begin:0", "attest:0", "propose:1", "begin:1", "attest:1"]
