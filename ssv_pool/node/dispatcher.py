@@ -1,10 +1,10 @@
 """Runs the committees and their validators: events into the core, effects out of it.
 
 One task a committee takes events from its queue and handles them one after the other on a thread, so that a committee
-of 500 validators that signs does not hold up the event loop. One thread works at a time: signatures hold the
-interpreter lock anyhow. A turn on the thread ends with the first event that wants something done, so that a message
-leaves before the next event is looked at, or after a few milliseconds: going to the thread and back costs as much as a
-small event, and most events only count a message.
+of 500 validators that signs does not hold up the event loop. One thread works at a time, as signatures hold the
+interpreter lock anyhow, and the committee with the most urgent event has the next turn. A turn ends with the first
+event that wants something done, so that a message leaves before the next event is looked at, or after a few
+milliseconds: going to the thread and back costs as much as a small event, and most events only count a message.
 
 An event that the core fails on is a bug or a broken disk: it is logged and counted, and everything else goes on.
 """
@@ -18,7 +18,7 @@ import trio
 
 from ssv_pool.messaging.commands import BeaconRequest, request_key
 from ssv_pool.node.executors import Cores, Deed, Executors, Work
-from ssv_pool.node.queues import CommitteeQueue, Entry, Priority, message_priority, timer_priority
+from ssv_pool.node.queues import CommitteeQueue, Entry, Priority, Turns, message_priority, timer_priority
 from ssv_pool.node.registry import OwnCommittee
 from ssv_pool.observability import metrics
 from ssv_pool.observability.logs import logger
@@ -128,6 +128,7 @@ class Dispatcher:
         self._idle = trio.lowlevel.ParkingLot()
         self._nursery: trio.Nursery | None = None
         self._limiter = trio.CapacityLimiter(1)
+        self._turns = Turns()
 
     async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
@@ -229,8 +230,10 @@ class Dispatcher:
         async with trio.open_nursery() as timers:
             leaving = False
             while not leaving:
-                entries = await lane.queue.take(TURN_EVENTS)
-                turn = await trio.to_thread.run_sync(self._take_turn, lane, entries, limiter=self._limiter)
+                await lane.queue.wait()
+                async with self._turns.turn(lane.queue):
+                    entries = lane.queue.take(TURN_EVENTS)
+                    turn = await trio.to_thread.run_sync(self._take_turn, lane, entries, limiter=self._limiter)
                 lane.queue.put_back(entries[len(turn.done) :])
                 for deed in turn.deeds:
                     await self._perform(lane, deed, timers)

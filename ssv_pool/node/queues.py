@@ -3,8 +3,9 @@
 import enum
 import heapq
 import itertools
-from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -69,11 +70,19 @@ class CommitteeQueue(Generic[T]):
         self.put(event, priority)
         return True
 
-    async def take(self, most: int) -> list[Entry[T]]:
-        """The most urgent events, in their order, ``most`` at most; waits for the first."""
+    async def wait(self) -> None:
+        """Wait until there is an event."""
         while not self._heap:
             self._waiting = trio.Event()
             await self._waiting.wait()
+
+    @property
+    def urgency(self) -> int:
+        """Priority of the most urgent event; lower than any when there is none."""
+        return self._heap[0].priority if self._heap else len(Priority)
+
+    def take(self, most: int) -> list[Entry[T]]:
+        """The most urgent events, in their order, ``most`` at most."""
         return [heapq.heappop(self._heap) for _ in range(min(most, len(self._heap)))]
 
     def put_back(self, entries: Sequence[Entry[T]]) -> None:
@@ -83,6 +92,42 @@ class CommitteeQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._heap)
+
+
+class Turns:
+    """Lets one committee at a time go on: the one whose queue has the most urgent event when the turn is free.
+
+    Among equals it is who waits longest.
+    """
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: dict[CommitteeQueue[Any], trio.Event] = {}
+
+    @asynccontextmanager
+    async def turn(self, queue: CommitteeQueue[Any]) -> AsyncIterator[None]:
+        """Wait for a turn, and have it while the block runs. A queue may wait once at a time."""
+        if self._taken:
+            granted = self._waiting[queue] = trio.Event()
+            try:
+                await granted.wait()
+            except trio.Cancelled:
+                if self._waiting.pop(queue, None) is None:
+                    self._pass_on()
+                raise
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if not self._waiting:
+            self._taken = False
+            return
+        # The first of the smallest: a dictionary keeps the order of arrival.
+        chosen = min(self._waiting, key=lambda queue: queue.urgency)
+        self._waiting.pop(chosen).set()
 
 
 def message_priority(event: MessageReceived, content: object) -> Priority:

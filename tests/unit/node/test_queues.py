@@ -8,7 +8,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssv_pool.node.queues import CommitteeQueue, Priority, message_priority, timer_priority
+from ssv_pool.node.queues import CommitteeQueue, Priority, Turns, message_priority, timer_priority
 from ssv_pool.protocol.events import MessageReceived, TimerKey, TimerKind
 from ssv_pool.protocol.types import DomainType, PublicKey, QBFTMessage, QBFTMessageType, RunnerRole, Slot
 from ssv_pool.protocol.types.ids import validator_message_id
@@ -26,32 +26,26 @@ def filled(priorities: list[Priority]) -> CommitteeQueue[tuple[int, int]]:
 @given(PRIORITIES, st.integers(1, 5))
 def test_order_is_by_priority_then_arrival(priorities: list[Priority], most: int) -> None:
     queue = filled(priorities)
-
-    async def drain() -> list[tuple[int, int]]:
-        found = []
-        while len(queue):
-            taken = await queue.take(most)
-            assert 1 <= len(taken) <= most
-            found += [entry.event for entry in taken]
-        return found
-
-    assert trio.run(drain) == sorted((priority, number) for number, priority in enumerate(priorities))
+    found = []
+    while len(queue):
+        assert queue.urgency == min(sorted(priorities)[len(found) :])
+        taken = queue.take(most)
+        assert 1 <= len(taken) <= most
+        found += [entry.event for entry in taken]
+    assert found == sorted((priority, number) for number, priority in enumerate(priorities))
+    assert queue.urgency > max(Priority)
 
 
 @given(PRIORITIES.filter(bool), st.integers(1, 5), st.data())
 def test_what_is_put_back_keeps_its_place(priorities: list[Priority], most: int, data: st.DataObject) -> None:
     queue = filled(priorities)
-
-    async def drain() -> list[tuple[int, int]]:
-        found = []
-        while len(queue):
-            taken = await queue.take(most)
-            done = data.draw(st.integers(1, len(taken)))
-            queue.put_back(taken[done:])
-            found += [entry.event for entry in taken[:done]]
-        return found
-
-    assert trio.run(drain) == sorted((priority, number) for number, priority in enumerate(priorities))
+    found = []
+    while len(queue):
+        taken = queue.take(most)
+        done = data.draw(st.integers(1, len(taken)))
+        queue.put_back(taken[done:])
+        found += [entry.event for entry in taken[:done]]
+    assert found == sorted((priority, number) for number, priority in enumerate(priorities))
 
 
 def test_a_full_queue_drops_messages_and_keeps_own_events() -> None:
@@ -71,7 +65,8 @@ def test_a_waiting_reader_wakes() -> None:
         async with trio.open_nursery() as nursery:
 
             async def read() -> None:
-                got.extend(entry.event for entry in await queue.take(3))
+                await queue.wait()
+                got.extend(entry.event for entry in queue.take(3))
 
             nursery.start_soon(read)
             await trio.testing.wait_all_tasks_blocked()
@@ -127,8 +122,51 @@ def test_a_timer_waits_for_the_messages_that_came_before_it() -> None:
     queue.put("commit", Priority.CONSENSUS)
     queue.put("timer", timer_priority(TimerKey(aggregator, Slot(1), TimerKind.ROUND)))
     queue.put("later commit", Priority.CONSENSUS)
+    assert [entry.event for entry in queue.take(3)] == ["commit", "timer", "later commit"]
 
-    async def drain() -> list[str]:
-        return [entry.event for entry in await queue.take(3)]
 
-    assert trio.run(drain) == ["commit", "timer", "later commit"]
+def test_the_most_urgent_committee_has_the_next_turn() -> None:
+    turns, order = Turns(), []
+    queues: dict[str, CommitteeQueue[str]] = {name: CommitteeQueue() for name in "abcd"}
+
+    async def go(name: str) -> None:
+        async with turns.turn(queues[name]):
+            order.append(name)
+            await trio.testing.wait_all_tasks_blocked()
+            if name == "a":
+                # What comes while it waits counts too.
+                queues["d"].put("proposal", Priority.PROPOSING)
+
+    async def main() -> None:
+        for name in "abc":
+            queues[name].put("signatures", Priority.SIGNATURES)
+        async with trio.open_nursery() as nursery:
+            for name in "abcd":
+                nursery.start_soon(go, name)
+                await trio.lowlevel.checkpoint()
+        async with turns.turn(queues["b"]):
+            order.append("free")
+
+    trio.run(main)
+    assert order == ["a", "d", "b", "c", "free"]
+
+
+def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
+    turns, order = Turns(), []
+    first, second, third = (CommitteeQueue[str]() for _ in range(3))
+
+    async def go(name: str, queue: CommitteeQueue[str]) -> None:
+        async with turns.turn(queue):
+            order.append(name)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery, turns.turn(first):
+            with trio.move_on_after(0):
+                await go("cancelled", second)
+            nursery.start_soon(go, "third", third)
+            await trio.testing.wait_all_tasks_blocked()
+        async with turns.turn(first):
+            order.append("free")
+
+    trio.run(main)
+    assert order == ["third", "free"]
