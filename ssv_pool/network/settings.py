@@ -117,9 +117,13 @@ class NetworkSettings:
     """Accepted messages waiting for the node; what comes on top is dropped and counted."""
     validation_timeout: float = 5.0
     """Seconds an async validation may take before the message is ignored."""
-    dead_after: float = 5.0
-    """Seconds a ping may go unanswered before the connection is ended; pings go out every two seconds."""
-    dial_timeout: float = 5.0
+    dead_after: float = 15.0
+    """Seconds a ping may go unanswered before the connection is ended; pings go out every two seconds.
+
+    A process that died is noticed at once, its system ends the connection. This is for a peer without power or route; a
+    shorter time lets busy machines take each other for dead, and the handshakes that follow make them busier.
+    """
+    dial_timeout: float = 10.0
     """Seconds a dial with its handshakes may take."""
 
 
