@@ -12,7 +12,7 @@ from ssv_pool.cli.options import config_option, read_settings
 from ssv_pool.errors import ConfigError
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.events import Reason
-from ssv_pool.protocol.types.primitives import Epoch
+from ssv_pool.protocol.types.primitives import Epoch, Slot
 from ssv_pool.protocol.types.roles import RunnerRole
 from ssv_pool.store.journal import JournalEntry
 from ssv_pool.store.verdict import FAILED, LATE, Verdict
@@ -32,6 +32,8 @@ class _Line:
     verdict: Verdict
     epoch: Epoch | None
     """None where the chain's constants are not known yet."""
+    included: Slot | None
+    """Slot of the block that it is in; None where that is not known."""
 
 
 @click.command("duties")
@@ -74,7 +76,6 @@ def _read(config_path: Path | None, epoch: int | None, role: RunnerRole | None, 
     from ssv_pool.store.chain import load_chain
     from ssv_pool.store.database import Database
     from ssv_pool.store.journal import entries
-    from ssv_pool.store.verdict import judge
 
     database = Database(read_settings(config_path).store_url)
     try:
@@ -85,7 +86,18 @@ def _read(config_path: Path | None, epoch: int | None, role: RunnerRole | None, 
             found = entries(session, role=role, from_slot=first, to_slot=last, limit=limit)
     finally:
         database.close()
-    return [_Line(entry, judge(entry, chain), None if chain is None else chain.epoch_of(entry.slot)) for entry in found]
+    return [_line(entry, chain) for entry in found]
+
+
+def _line(entry: JournalEntry, chain: BeaconChain | None) -> _Line:
+    from ssv_pool.store.verdict import judge
+
+    if chain is None:
+        return _Line(entry, judge(entry, None), None, None)
+    included = entry.steps.get("included")
+    # The step is the block's slot's start; half a slot later no rounding puts it into the one before.
+    slot = None if included is None else chain.slot_at(included + chain.slot_seconds / 2)
+    return _Line(entry, judge(entry, chain), chain.epoch_of(entry.slot), slot)
 
 
 def _slots(chain: BeaconChain | None, epoch: int | None) -> tuple[int, int | None]:
@@ -112,6 +124,7 @@ def _as_json(line: _Line) -> dict[str, Any]:
         "detail": line.verdict.detail,
         "round": entry.round,
         "silent_operators": list(entry.silent_operators),
+        "included_slot": line.included,
         "steps": dict(sorted(entry.steps.items(), key=lambda step: step[1])),
     }
 
@@ -130,12 +143,16 @@ def _as_text(line: _Line) -> list[str]:
             shown.append(f"  silent: operators {', '.join(map(str, entry.silent_operators))}")
     elif verdict.detail:
         shown.append(f"  {verdict.detail}")
-    if entry.steps:
+    if entry.steps.keys() - {"included"}:
         steps = sorted(entry.steps.items(), key=lambda step: step[1])
+        # The one time that is no step of this operator's: said in slots.
+        steps = [step for step in steps if step[0] != "included" or line.included is None]
         due = entry.steps.get("due", steps[0][1])
         began = datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         rest = ", ".join(f"{name} {time - due:+.3f}" for name, time in steps if name != "due")
         shown.append(f"  {began} UTC{f': {rest}' if rest else ''}")
+    if line.included is not None:
+        shown[-1] += f"; in the block of slot {line.included}"
     return shown
 
 

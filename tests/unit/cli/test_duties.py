@@ -46,6 +46,7 @@ def journal(database: Database) -> Database:
         record(session, entry(8, steps=late))
         record(session, entry(9, reason="not_included", detail="1 of 2 attestations"))
         block = {"due": CHAIN.start_of(10), "begun": CHAIN.start_of(10), "accepted": CHAIN.start_of(10) + 3.9}
+        block["included"] = CHAIN.start_of(10)
         record(session, entry(10, role=2, steps=block))
     return database
 
@@ -92,7 +93,7 @@ def test_a_duty_has_the_time_of_every_step_and_a_reason(capsys: pytest.CaptureFi
     assert shown == {
         "key": f"role0:7:{'c1' * 32}", "role": "committee", "slot": 7, "epoch": 0, "executor": "0x" + "c1" * 32,
         "state": "failed", "outcome": "failed", "reason": "no_commit_quorum", "detail": "prepared in round 1",
-        "round": 1, "silent_operators": [2, 4],
+        "round": 1, "silent_operators": [2, 4], "included_slot": None,
     }  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def test_good_and_late_duties_are_shown_as_such(capsys: pytest.CaptureFixture[st
     assert lines[0] == "slot 8 of epoch 1: committee c1c1c1c1c1c1c1c1, late, round 1"
     assert lines[1] == "  submission_refused: 1.000 s late: the beacon node took it only after 9.000 s"
     assert lines[3] == "slot 9 of epoch 1: committee c1c1c1c1c1c1c1c1, failed, round 1"
+    assert lines[-1].endswith(" UTC: begun +0.000, accepted +3.900; in the block of slot 10")
     assert lines[6] == "slot 10 of epoch 1: proposer c1c1c1c1c1c1c1c1, good, round 1"
 
 
