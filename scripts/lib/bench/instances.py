@@ -1,6 +1,6 @@
 """CPU of a node for many small duties at once: aggregators, each with a consensus of its own, over real sockets.
 
-    scripts/bench/instances.py --validators 40 --slots 4
+    scripts/bench instances --validators 40 --slots 4
 
 Four node processes without broker: network, gossip validation, dispatcher, cores, real cryptography. In every slot
 every validator aggregates. The figures are CPU milliseconds of one node for one duty: all of it, the part on the event

@@ -1,6 +1,6 @@
 """CPU of one operator for each kind of duty, beside the CPU of its bare cryptography on this machine in the same run.
 
-    scripts/bench/duties --operators 4 --validators 1,50,500
+    scripts/bench duties --operators 4 --validators 1,50,500
 
 A duty is all that the node does for it: decode the command that begins it, judge the gossip of the other operators,
 consensus, sign with the slashing protection's file, rebuild the whole signatures, encode messages, submissions and the

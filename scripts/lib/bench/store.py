@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time what the node and the workers ask of the store: ``scripts/bench/store.py [validators] [url]``.
+"""Time what the node and the workers ask of the store: ``scripts/bench store [validators] [url]``.
 
 Prints one JSON line; times in milliseconds, the best of several runs.
 """

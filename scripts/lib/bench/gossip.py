@@ -1,6 +1,6 @@
 """Measure gossip between hosts in processes of their own: latency of bursts and CPU time for each message.
 
-    scripts/bench/gossip.py --hosts 4 --messages 20 --size 600 --rounds 10
+    scripts/bench gossip --hosts 4 --messages 20 --size 600 --rounds 10
 
 All hosts publish their messages at the same instant; a message's latency runs from its publication to its delivery in
 each other process (one machine, one clock).
