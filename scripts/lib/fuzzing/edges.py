@@ -111,12 +111,14 @@ def submissions() -> Target:
     data = t.AttestationData(slot, 0, vote.block_root, vote.source, vote.target)
     attestation = SignedAttestation(t.ValidatorIndex(3), 2, 64, 7, data, signature)
     message = SignedSyncCommitteeMessage(t.ValidatorIndex(3), vote.block_root, signature)
+    block = c.BlockSubmission("k", slot, "electra", 6, True, bytes(40), 4.0)
     return command_target(
         c.SUBMISSIONS,
         (
             c.AttestationSubmission("k", slot, "electra", (attestation, attestation), 4.0),
             c.SyncMessageSubmission("k", slot, (message, message), 4.0),
-            c.BlockSubmission("k", slot, "electra", 6, True, bytes(40), 4.0),
+            block,
+            c.StoredBlockSubmission(block, "0f" * 16),
             c.AggregateSubmission("k", slot, "electra", 6, (bytes(40), bytes(41)), 4.0),
             c.ContributionSubmission("k", slot, (bytes(360), bytes(360)), 4.0),
             c.RegistrationSubmission("k", slot, bytes(180), 4.0),
@@ -149,7 +151,8 @@ def journal() -> Target:
         1,
         (StepTime("due", 1.5), StepTime("begun", 1.75)),
     )
-    return command_target(c.JOURNAL, (c.JournalEntry(record),))
+    entry = c.JournalEntry(record)
+    return command_target(c.JOURNAL, (entry, c.JournalEntries((entry, entry))))
 
 
 def node_info() -> Target:
