@@ -36,8 +36,9 @@ RETRY_SECONDS = 0.25
 HELLO_SECONDS = 10.0
 """How long the other side may take to introduce itself."""
 
-HEARTBEAT_SECONDS = 5.0
-"""A connection that does not answer a ping within this is given up."""
+HEARTBEAT_SECONDS = 30.0
+"""Pause between pings; a connection that does not answer one within half of it is given up. Only for machines that
+vanish: a process that is killed closes its connections, and a busy one is not to lose them."""
 
 OUTBOX_FRAMES = 8192
 """Frames kept for a connection that does not read; one more and it is cut off (it dials again and catches up)."""
@@ -104,9 +105,10 @@ class Following:
         peer = b""
         while True:
             if peer not in self._sessions:
-                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                try:
                     peer = await self._dial(client, url) or peer
-                self._untried.discard(url)
+                except (aiohttp.ClientError, OSError, TimeoutError):
+                    self._untried.discard(url)  # it is not there: what is here is all there is
             if peer == self._identity:
                 self._log.warning("peer is this node itself", url=url)
                 return
@@ -114,12 +116,13 @@ class Following:
 
     async def _dial(self, client: aiohttp.ClientSession, url: str) -> bytes:
         """Dial once and stay connected until it breaks; returns the peer's identity, empty if it gave none."""
-        async with client.ws_connect(
-            url + PATH, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_FRAME_BYTES, compress=0
-        ) as socket:
-            session = _Session(socket, dialled=True)
-            await self._converse(session, url)
-            return session.peer
+        async with asyncio.timeout(HELLO_SECONDS):
+            socket = await client.ws_connect(
+                url + PATH, heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_FRAME_BYTES, compress=0
+            )
+        session = _Session(socket, dialled=True)
+        await self._converse(session, url)
+        return session.peer
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Take a peer's connection and stay with it until it ends."""
@@ -140,6 +143,7 @@ class Following:
             await session.socket.send_bytes(encode_frame(FrameKind.HELLO, self._hello().encode()))
             hello = await self._read_hello(session)
             if not self._admit(session, hello):
+                self._untried.discard(url)
                 return
             writer = asyncio.create_task(self._write(session))
             try:
@@ -149,9 +153,14 @@ class Following:
             finally:
                 writer.cancel()
                 self._part(session)
+                if url and session.wanted_head >= 0:
+                    self._untried.add(url)  # it broke off before everything had come
         except FrameError as error:
+            self._untried.discard(url)
             self._log.warning("peer cut off", reason=str(error))
         except (ConnectionError, TimeoutError, aiohttp.ClientError) as error:
+            if session.wanted_head < 0:
+                self._untried.discard(url)
             self._log.info("peer lost", reason=type(error).__name__)
         finally:
             await session.socket.close()

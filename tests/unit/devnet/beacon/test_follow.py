@@ -189,6 +189,40 @@ def test_who_does_not_read_is_cut_off(stepped, monkeypatch):
     run(go())
 
 
+def test_who_loses_the_others_before_it_has_everything_stays_behind(stepped, monkeypatch):
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
+    asked = []
+    release = asyncio.Event()
+
+    async def other(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await frame(socket)
+        if asked:
+            await release.wait()
+        await socket.send_bytes(hello_of(stepped, head_root=b"\x01" * 32, head_slot=90))
+        asked.append(await frame(socket))
+        if len(asked) == 1:
+            await socket.close()
+            return socket
+        await socket.send_bytes(encode_frame(FrameKind.SENT_UP_TO, SentUpTo(90, 90).encode()))
+        await frame(socket)
+        return socket
+
+    async def go():
+        app = web.Application()
+        app.add_routes([web.get(PATH, other)])
+        stepped.go_to(9)
+        async with TestServer(app) as peer, served(stepped, [str(peer.make_url("")).rstrip("/")]) as (following, _dial):
+            await until(lambda: len(asked) == 1 and following.connected == 0)
+            assert following.distance() == 9 - stepped.node.chain.history.head.slot
+            release.set()
+            await until(lambda: following.connected == 1 and following.distance() == 0)
+            assert len(asked) == 2
+
+    run(go())
+
+
 def test_a_peer_is_dialled_again_and_until_it_was_tried_the_node_is_behind(stepped, monkeypatch):
     monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
     dials = []
