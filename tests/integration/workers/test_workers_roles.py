@@ -220,6 +220,7 @@ def test_whatever_was_signed_is_posted(operator, wait_until):
         assert f"POST {path}: status 400: not this one" in entry.detail
         assert entry.steps[f"{prefix}submitted"] <= entry.steps["refused"] <= entry.steps[f"{prefix}accepted"]
     assert operator.posted("/eth/v2/beacon/blocks") == [len(block)]
+    assert len(list(operator.redis.scan_iter("op1:payload:*"))) == 1
 
     sender.submit(ExitSubmission("voluntary_exit:0:bad", slot, bytes(3), until))
     wait_until(lambda: operator.logs("voluntary exit malformed: dropped"))
@@ -229,6 +230,10 @@ def test_whatever_was_signed_is_posted(operator, wait_until):
 def operator_block(slot):
     from executor_network import empty_block
 
+    from ssv_pool.protocol.types.blocks import decode_block
     from ssv_pool.protocol.types.versions import DataVersion
 
-    return empty_block(slot, DataVersion.FULU).signed(bytes(96))
+    # With a blob it is long enough to lie beside its task.
+    empty = empty_block(slot, DataVersion.FULU)
+    contents = empty.object._replace(kzg_proofs=(bytes(48),), blobs=(bytes(131_072),))
+    return decode_block(DataVersion.FULU, empty.schema.encode(contents)).signed(bytes(96))
