@@ -357,16 +357,18 @@ class BeaconNode:
         """The body within its bound and time. Of an error the beginning is enough."""
         good = response.is_success
         limit = request.limit if good else ERROR_BYTES
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         for part in response.iter_bytes():
+            # What is whole by now is good, however late; what is not has had its time.
+            if parts and self._clock() > until:
+                raise BeaconError(request.endpoint, None, "timed out (the answer trickles)")
             parts.append(part)
             size += len(part)
             if size > limit:
                 if not good:
                     break
                 raise BeaconError(request.endpoint, response.status_code, f"answer above {limit} bytes")
-            if self._clock() > until:
-                raise BeaconError(request.endpoint, None, "timed out (the answer trickles)")
         return b"".join(parts)[: limit if not good else None]
 
 

@@ -4,6 +4,7 @@ A slot's sync committee messages go into the next slot's block, so that in slot 
 at the end of a period the new committee begins one slot early.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,9 @@ from ssv_pool.store.duties import (
 from ssv_pool.store.records import ValidatorMetadata, ValidatorRecord
 from ssv_pool.store.registry import load_registry, registered_indices, validators_of_operator
 from ssv_pool.store.registry_changes import update_metadata
+
+UNSETTLED_ROOT = Root(bytes(32))
+"""Dependent root of proposers that were planned ahead of their epoch: they are asked for again when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,24 @@ def votes_in_sync_committee(validator: ValidatorRecord, chain: BeaconChain, epoc
 
 
 def plan_epoch(
-    database: Database, client: BeaconClient, chain: BeaconChain, operator_id: OperatorId, epoch: Epoch
+    database: Database,
+    client: BeaconClient,
+    chain: BeaconChain,
+    operator_id: OperatorId,
+    epoch: Epoch,
+    now: Callable[[], float] = time.time,
 ) -> PlanResult:
     """Ask for the duties of ``epoch`` (this or the next one) and store them, where they are not what is stored.
 
     Each kind of duty fails by itself: what failed is in the result's ``problems``.
+
+    Args:
+        database: the store.
+        client: the own beacon nodes.
+        chain: the chain's constants.
+        operator_id: whose validators' attestations are planned.
+        epoch: the epoch.
+        now: seconds since the UNIX epoch.
 
     Raises:
         UnavailableError: the store cannot be reached.
@@ -104,7 +121,8 @@ def plan_epoch(
     with database.read() as session:
         own = validators_of_operator(session, operator_id)
     active = {v.index: v.public_key for v in own if v.index is not None and takes_part(v, chain, epoch)}
-    planner = _Planner(database, client, chain, epoch, version, active)
+    ahead = epoch > chain.epoch_at(now())
+    planner = _Planner(database, client, chain, epoch, version, active, ahead=ahead)
     result = PlanResult(epoch, len(active))
     for step in (planner.attesters, planner.proposers, planner.sync_committees):
         try:
@@ -135,7 +153,7 @@ def stale_epochs(session: Session, chain: BeaconChain, slot: Slot, previous: Roo
     stale = []
     proposers = plan_of(session, epoch, BeaconRole.PROPOSER)
     # Proposers depend on the epoch's own first root; from Fulu on on the one before it, which nodes tell or not.
-    moved = proposers is not None and proposers.dependent_root not in (previous, current)
+    moved = proposers is not None and proposers.dependent_root not in (previous, current, UNSETTLED_ROOT)
     if moved or plan_is_stale(session, epoch, previous):
         stale.append(epoch)
     if plan_is_stale(session, following, current):
@@ -245,6 +263,8 @@ class _Planner:
         epoch: Epoch,
         version: int,
         active: Mapping[ValidatorIndex, PublicKey],
+        *,
+        ahead: bool,
     ) -> None:
         self._database = database
         self._client = client
@@ -252,6 +272,7 @@ class _Planner:
         self._epoch = epoch
         self._version = version
         self._active = active
+        self._ahead = ahead
 
     def attesters(self, result: PlanResult) -> PlanResult:
         """The own validators' attestations. Raises BeaconError."""
@@ -282,15 +303,17 @@ class _Planner:
             self._check(endpoint, proposal.validator_index, proposal.public_key, expected, proposal.slot)
         with self._database.read() as session:
             before = proposals_of_epoch(session, self._epoch)
-        # Nodes do not always say by the dependent root that the proposers of an epoch ahead are others now.
-        changed = self._store(
+            planned = has_epoch(session, self._epoch, BeaconRole.PROPOSER)
+        # Ahead of their epoch their root is that of the present head: it says nothing yet.
+        root = UNSETTLED_ROOT if self._ahead else found.dependent_root
+        differs = before != list(found.proposals)
+        written = self._store(
             BeaconRole.PROPOSER,
-            found.dependent_root,
-            lambda session: replace_proposals(
-                session, self._epoch, found.dependent_root, found.proposals, store_version=self._version
-            ),
-            differs=before != list(found.proposals),
+            root,
+            lambda session: replace_proposals(session, self._epoch, root, found.proposals, store_version=self._version),
+            differs=differs,
         )
+        changed = differs or (written and not planned)
         own = sum(proposal.validator_index in self._active for proposal in found.proposals)
         return replace(result, proposals=own, changed=result.changed or changed)
 

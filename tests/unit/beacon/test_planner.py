@@ -21,6 +21,7 @@ from ssv_pool.beacon.planner import (
 from ssv_pool.protocol.chain import BeaconChain, ForkVersion
 from ssv_pool.protocol.types import FAR_FUTURE_EPOCH, ValidatorDuty, committee_id
 from ssv_pool.protocol.types.presets import MINIMAL
+from ssv_pool.protocol.types.roles import BeaconRole
 from ssv_pool.store.database import Database
 from ssv_pool.store.duties import (
     DutyBookContent,
@@ -28,6 +29,7 @@ from ssv_pool.store.duties import (
     SyncCommittee,
     SyncMembership,
     load_duty_book,
+    plan_of,
     proposals_of_epoch,
     replace_duties,
     sync_committees,
@@ -198,6 +200,21 @@ class TestProposers:
         assert plan_epoch(known, client, CHAIN, 1, 1).changed
         with known.read() as session:
             assert proposals_of_epoch(session, 1) == [Proposal(9, 1, key(1))]
+
+    def test_planned_ahead_they_are_settled_when_their_epoch_begins(self, known, client):
+        client.proposers = {8: 1}
+        plan_epoch(known, client, CHAIN, 1, 1, lambda: CHAIN.start_of(7))
+        heads = [bytes([number]) * 32 for number in (1, 2, 3)]
+        with known.read() as session:
+            assert plan_of(session, 1, BeaconRole.PROPOSER).dependent_root == bytes(32)
+            # The root of the head at that time says nothing of the epoch: it is no reason to plan again.
+            assert stale_epochs(session, CHAIN, 8, heads[0], heads[1]) == []
+        # Other proposers are a change, the root that is known now is none.
+        assert not plan_epoch(known, client, CHAIN, 1, 1, lambda: CHAIN.start_of(8)).changed
+        with known.read() as session:
+            assert plan_of(session, 1, BeaconRole.PROPOSER).dependent_root == heads[0]
+            assert stale_epochs(session, CHAIN, 8, heads[0], heads[1]) == []
+            assert stale_epochs(session, CHAIN, 8, heads[1], heads[2]) == [1]
 
     def test_an_own_block_comes_with_its_committee(self, known, client):
         client.proposers = {8: 1, 9: 77, 11: 3, 12: 9}
