@@ -95,16 +95,19 @@ class Executors:
         self._shares = {share.validator_pubkey: share for share in own.shares.values()}
         self._committee = cores.committee(own, chain)
         self._validators: dict[PublicKey, ValidatorCore] = {}
-
-    @property
-    def running(self) -> int:
+        self.running = 0
         """How many duties run."""
-        return len(self._committee.runners) + sum(len(core.runners) for core in self._validators.values())
 
     def handle(self, work: Work, now: float) -> list[Deed]:
         """Take one event at ``now``; one of a validator that is not run here does nothing."""
         core = self._committee if work.validator is None else self._validator(work.validator)
-        return [] if core is None else [Deed(work.validator, effect) for effect in core.handle(work.event, now)]
+        if core is None:
+            return []
+        before = len(core.runners)
+        try:
+            return [Deed(work.validator, effect) for effect in core.handle(work.event, now)]
+        finally:
+            self.running += len(core.runners) - before
 
     def update(self, own: OwnCommittee, chain: BeaconChain) -> list[Deed]:
         """The registry or the beacon chain's constants changed: running duties go on without what is gone."""
@@ -119,6 +122,7 @@ class Executors:
                 effects = core.leave()
                 del self._validators[key]
             deeds += [Deed(key, effect) for effect in effects]
+        self.running = len(self._committee.runners) + sum(len(core.runners) for core in self._validators.values())
         return deeds
 
     def _validator(self, key: PublicKey) -> ValidatorCore | None:
