@@ -194,7 +194,7 @@ def embedded_nodes(config: DevnetConfig, folder: Path, genesis_time: float, port
             *(sys.executable, "-m", "ssv_pool.devnet.beacon", "--port", str(port)),
             *("--genesis-time", str(int(genesis_time)), "--slot-ms", str(config.slot_seconds * 1000)),
             *("--validators", str(CHAIN_VALIDATORS), "--external", f"0-{external - 1}"),
-            *("--external-duties", EXTERNAL_DUTIES, "--record", str(record)),
+            *("--external-duties", EXTERNAL_DUTIES, "--record", str(record), "--builder"),
         ]
         for other in urls[: config.beacon_nodes] if not lying else urls[:1]:
             command += ["--peer", other] if other != url else []
