@@ -41,16 +41,21 @@ class BufferedTCPStream(TrioTCPStream):  # type: ignore[misc,unused-ignore]
         if n == 0:
             return b""
         buffer = self._buffer
+        # Most reads find here what they want. Taking the lock lets every other task run in between.
+        if n is not None and n <= len(buffer) and not self.read_lock.locked():
+            return self._take(n)
         async with self.read_lock:
             while len(buffer) < (n or 1):
                 data = await self._receive()
                 if not data:
                     break
                 buffer += data
-            size = len(buffer) if n is None else min(n, len(buffer))
-            taken = bytes(buffer[:size])
-            del buffer[:size]
-            return taken
+            return self._take(len(buffer) if n is None else min(n, len(buffer)))
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
 
     async def _receive(self) -> bytes:
         try:
