@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssv_pool.node.queues import CommitteeQueue, Priority, Turns, message_priority, timer_priority
@@ -23,6 +23,7 @@ def filled(priorities: list[Priority]) -> CommitteeQueue[tuple[int, int]]:
     return queue
 
 
+@settings(deadline=None)
 @given(PRIORITIES, st.integers(1, 5))
 def test_order_is_by_priority_then_arrival(priorities: list[Priority], most: int) -> None:
     queue = filled(priorities)
@@ -36,6 +37,7 @@ def test_order_is_by_priority_then_arrival(priorities: list[Priority], most: int
     assert queue.urgency > max(Priority)
 
 
+@settings(deadline=None)
 @given(PRIORITIES.filter(bool), st.integers(1, 5), st.data())
 def test_what_is_put_back_keeps_its_place(priorities: list[Priority], most: int, data: st.DataObject) -> None:
     queue = filled(priorities)
