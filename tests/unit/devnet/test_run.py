@@ -40,7 +40,9 @@ def test_beacon_nodes_follow_each_other_and_the_first_runs_the_other_validators(
 
     def options(node: Any) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for name, value in zip(node.command[3::2], node.command[4::2], strict=True):
+        assert "--builder" in node.command
+        pairs = [part for part in node.command[3:] if part != "--builder"]
+        for name, value in zip(pairs[::2], pairs[1::2], strict=True):
             found.setdefault(name, []).append(value)
         return found
 
