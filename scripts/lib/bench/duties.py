@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duty_replay import Answer, Cluster, OneOperator, Setting, bare, calls_of, make_cluster, record, replay
+from duty_operator import Cluster, OneOperator, Setting, make_cluster
+from duty_replay import Answer, bare, calls_of, record, replay
 
 from ssv_pool.messaging.commands import (
     BeginAggregatorCommitteeDuty,

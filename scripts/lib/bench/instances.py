@@ -23,7 +23,7 @@ from typing import Any
 import trio
 from duties import ALAN, ALAN_DOMAIN, FIRST_EPOCH, ROLES, beacon_node, validator_duty
 from duties import measure as measure_duty
-from duty_replay import Cluster, make_cluster
+from duty_operator import Cluster, make_cluster
 
 from ssv_pool.crypto.operator_keys import OperatorKeyring, private_key_from_pem, private_key_to_pem
 from ssv_pool.crypto.threshold import BlsThreshold
