@@ -276,7 +276,7 @@ class TestStanding:
         first, second = (
             Node({path: said(standing()), f"GET {PATH}": (200, {"data": name})}) for name in ("first", "second")
         )
-        nodes = nodes_of(first, second, clock=clock)
+        nodes = nodes_of(first, second, clock=clock, hedge=SECONDS)
         for expected in (1, 1, 2):
             assert nodes.first(ask, SECONDS) == "first"
             wait_for(lambda: len(second.asked("syncing")) == expected)  # noqa: B023 - called at once
