@@ -187,6 +187,10 @@ def _note_refused(submission: Submission, when: float, problem: str) -> None:
     try:
         with context.database.session() as session:
             role = int(role_of(submission))
-            journal.add_refusal(session, submission.key, role, submission.slot, when, problem)
+            if isinstance(submission, SyncMessageSubmission):
+                # Says nothing of the attestations, by which the duty is judged.
+                journal.add_steps(session, submission.key, role, submission.slot, {"sync_refused": when})
+            else:
+                journal.add_refusal(session, submission.key, role, submission.slot, when, problem)
     except UnavailableError as error:
         _log.warning("a refusal is not in the journal", key=submission.key, problem=str(error))

@@ -123,7 +123,8 @@ class StepTime:
     name: str
     """``due``, ``begun``; where the role has them ``pre_consensus`` (the first quorum of signatures before consensus),
     ``asked`` (the beacon node, first time) and ``received`` (its last answer); ``consensus_started``, ``proposed``,
-    ``prepared``, ``decided``, ``signed``, ``reconstructed``; workers add ``submitted`` and ``accepted``."""
+    ``prepared``, ``decided``, ``signed``, ``reconstructed``; workers add ``submitted``, ``refused`` (first time) and
+    ``accepted``, and the same with ``sync_`` before it for a committee's sync committee messages."""
     time: float
     """Seconds since the UNIX epoch."""
 
