@@ -298,6 +298,9 @@ class _Planner:
         """Who proposes, of all validators. Raises BeaconError."""
         found = self._client.proposer_duties(self._epoch)
         endpoint = f"GET /eth/v1/validator/duties/proposer/{self._epoch}"
+        if self._ahead and {self._chain.epoch_of(item.slot) for item in found.proposals} == {self._epoch - 1}:
+            # Older nodes answer for the next epoch with the present one's slots: asked again when it begins.
+            return result
         for proposal in found.proposals:
             expected = self._active.get(proposal.validator_index, proposal.public_key)
             self._check(endpoint, proposal.validator_index, proposal.public_key, expected, proposal.slot)

@@ -1,3 +1,4 @@
+import functools
 from dataclasses import replace
 
 import pytest
@@ -419,6 +420,23 @@ def test_the_duty_book_has_the_proposers_of_planned_epochs_and_the_serving_commi
         assert load_duty_book(session, 1, 3) == DutyBookContent({1: {8: 1, 9: 77}, 2: {}}, (committee,))
         assert load_duty_book(session, 2, 3) == DutyBookContent({2: {}}, (committee,))
         assert load_duty_book(session, 8, 9) == DutyBookContent({}, ())
+
+
+def test_an_older_node_names_the_present_epochs_slots_for_the_next_epoch(known, client):
+    client.proposers = dict.fromkeys(range(8, 24), 1)
+    client.proposer_duties = functools.partial(earlier_slots, client.proposer_duties)
+    ahead = plan_epoch(known, client, CHAIN, 1, 2, now=lambda: CHAIN.start_of(9))
+    assert (ahead.problems, ahead.proposals) == ((), 0)
+    with known.read() as session:
+        assert plan_of(session, 2, BeaconRole.PROPOSER) is None
+        assert plan_of(session, 2, BeaconRole.ATTESTER) is not None
+    begun = plan_epoch(known, client, CHAIN, 1, 2, now=lambda: CHAIN.start_of(16))
+    assert begun.problems, "once the epoch has begun it is a wrong answer"
+
+
+def earlier_slots(duties, epoch):
+    found = duties(epoch)
+    return replace(found, proposals=tuple(replace(item, slot=item.slot - 8) for item in found.proposals))
 
 
 class TestSlot:
