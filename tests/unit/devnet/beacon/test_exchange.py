@@ -190,11 +190,8 @@ def test_joined_votes_are_checked(network):
     assert len(follower.pool) == before + 1
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind for kind in FrameKind if kind not in (FrameKind.BLOCKS_WANTED, FrameKind.BLOCK_WANTED)],
-)
-def test_junk_is_a_frame_error(network, kind):
+def test_junk_is_a_frame_error(network):
     _, wire = network
-    with pytest.raises(FrameError):
-        wire.exchanges[1].receive(kind, b"\x01\x02\x03", 0)
+    for kind in FrameKind:
+        with pytest.raises(FrameError):
+            wire.exchanges[1].receive(kind, b"\x01\x02\x03", 0)
