@@ -230,9 +230,7 @@ class ChainReader:
         for epoch in epochs:
             if epoch not in self._committees:
                 entries = self._get(f"/eth/v1/beacon/states/head/committees?epoch={epoch}")
-                self._committees[epoch] = {
-                    (int(entry["slot"]), int(entry["index"])): tuple(map(int, entry["validators"])) for entry in entries
-                }
+                self._committees[epoch] = parse_committees(entries, epoch, self._slots_per_epoch)
             found |= self._committees[epoch]
         return found
 
@@ -258,6 +256,25 @@ class ChainReader:
             return response.json()["data"]
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise UnavailableError(f"beacon node: {path}: {error}") from error
+
+
+def parse_committees(
+    entries: Iterable[Mapping[str, Any]], epoch: int, slots_per_epoch: int
+) -> dict[tuple[int, int], tuple[int, ...]]:
+    """The committees of an epoch from the Beacon API's JSON, by slot and index.
+
+    Lodestar 1.5 writes the place of the slot in the epoch as the index and the committee's index as the slot.
+
+    Raises:
+        ValueError: the epoch's slots are not what they are of.
+    """
+    listed = [(int(entry["slot"]), int(entry["index"]), tuple(map(int, entry["validators"]))) for entry in entries]
+    first = epoch * slots_per_epoch
+    if {slot for slot, _, _ in listed} == set(range(first, first + slots_per_epoch)):
+        return {(slot, index): members for slot, index, members in listed}
+    if {index for _, index, _ in listed} == set(range(slots_per_epoch)):
+        return {(first + index, slot): members for slot, index, members in listed}
+    raise ValueError(f"committees of epoch {epoch}: expected some of each of its {slots_per_epoch} slots")
 
 
 def parse_block(signed_block: Mapping[str, Any]) -> CanonicalBlock:

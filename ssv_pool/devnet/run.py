@@ -35,7 +35,7 @@ from ssv_pool.devnet.readiness import wait_until_up
 from ssv_pool.devnet.schedule import Action, Deed, attacked_operator, plan_actions, plan_beacon_outages, plan_outages
 from ssv_pool.devnet.state import Run
 from ssv_pool.devnet.summary import print_summary
-from ssv_pool.errors import UnavailableError
+from ssv_pool.errors import ConfigError, UnavailableError
 
 ANVIL_BLOCK_SECONDS = 1.0
 """The execution chain's block time: registrations pass the follow distance in seconds."""
@@ -54,10 +54,13 @@ def run_devnet(config: DevnetConfig, *, as_json: bool) -> bool:
     """Run a devnet and write its report. Returns whether the run was good.
 
     Raises:
+        ConfigError: the report's folder is not empty.
         SsvPoolError: a part could not be started.
     """
     console = Console(stderr=True, quiet=as_json)
     config.report_dir.mkdir(parents=True, exist_ok=True)
+    if any(config.report_dir.iterdir()):
+        raise ConfigError(f"--report {config.report_dir}: not empty, expected a new or an empty folder")
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(_interrupt())
         run = _start(config, console, stack)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH
+from ssv_pool.devnet.inclusion import parse_committees
 from ssv_pool.errors import UnavailableError
 
 SETTLING_SLOTS = 3
@@ -40,10 +41,7 @@ class ChainWatch:
                 self.sync_committees[epoch] = self._sync_committee(client, url, epoch)
             if epoch not in self.committees:
                 reply = client.get(f"{url}/eth/v1/beacon/states/head/committees?epoch={epoch}").raise_for_status()
-                self.committees[epoch] = {
-                    (int(entry["slot"]), int(entry["index"])): tuple(map(int, entry["validators"]))
-                    for entry in reply.json()["data"]
-                }
+                self.committees[epoch] = parse_committees(reply.json()["data"], epoch, SLOTS_PER_EPOCH)
         except httpx.HTTPError:
             return
         except (ValueError, KeyError, TypeError) as error:

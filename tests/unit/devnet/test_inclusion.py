@@ -8,6 +8,7 @@ from ssv_pool.devnet.inclusion import (
     SlotResult,
     count_inclusion,
     parse_block,
+    parse_committees,
 )
 from ssv_pool.protocol.types import AttestationData, Checkpoint
 
@@ -105,3 +106,17 @@ def test_a_block_from_json():
     assert parse_block({"message": message, "signature": "0x"}) == CanonicalBlock(
         26, b"\x33" * 32, (expected, before), 7, sync, (63,)
     )
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_committees_also_where_slot_and_index_are_mixed_up(epoch):
+    members = {(slot, index): (slot, index) for slot in range(8 * epoch, 8 * epoch + 8) for index in (0, 1)}
+
+    def entry(slot, index, validators):
+        return {"slot": str(slot), "index": str(index), "validators": list(map(str, validators))}
+
+    right = [entry(slot, index, validators) for (slot, index), validators in members.items()]
+    lodestar = [entry(index, slot - 8 * epoch, validators) for (slot, index), validators in members.items()]
+    assert parse_committees(right, epoch, 8) == parse_committees(lodestar, epoch, 8) == members
+    with pytest.raises(ValueError, match="committees of epoch 5: expected some of each of its 8 slots"):
+        parse_committees(right[1:], 5, 8)

@@ -13,7 +13,7 @@ from ssv_pool.devnet.config import Attack, Exit
 from ssv_pool.devnet.run import _beacon_urls, _whole_epochs, perform
 from ssv_pool.devnet.schedule import Action, Deed
 from ssv_pool.devnet.watch import ChainWatch
-from ssv_pool.errors import UnavailableError
+from ssv_pool.errors import ConfigError, UnavailableError
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,15 @@ def client(answers: dict[str, Any], asked: list[str]) -> httpx.Client:
     return httpx.Client(transport=httpx.MockTransport(answer))
 
 
+def committees(first: int) -> list[dict[str, Any]]:
+    return [{"slot": str(slot), "index": "0", "validators": ["3", "4"]} for slot in range(first, first + 8)]
+
+
 def test_duties_are_noted_once_and_asked_for_again_until_they_are_told() -> None:
     answers: dict[str, Any] = {
         "/eth/v1/validator/duties/proposer/1": [{"slot": "8", "validator_index": "5"}],
-        "/eth/v1/beacon/states/head/committees?epoch=1": [{"slot": "9", "index": "0", "validators": ["3", "4"]}],
-        "/eth/v1/beacon/states/head/committees?epoch=2": [],
+        "/eth/v1/beacon/states/head/committees?epoch=1": committees(8),
+        "/eth/v1/beacon/states/head/committees?epoch=2": committees(16),
     }
     asked: list[str] = []
     watch = ChainWatch()
@@ -123,7 +127,7 @@ def test_duties_are_noted_once_and_asked_for_again_until_they_are_told() -> None
         answers["/eth/v1/validator/duties/sync/1"] = answers["/eth/v1/validator/duties/sync/2"] = members
         watch.look(http, "http://node", 12)
         assert watch.sync_committees == {1: (6, 7, 6)}
-        assert watch.committees == {1: {(9, 0): (3, 4)}}
+        assert watch.committees == {1: {(slot, 0): (3, 4) for slot in range(8, 16)}}
         del asked[:]
         watch.look(http, "http://node", 13)
         assert asked == []
@@ -133,3 +137,10 @@ def test_duties_are_noted_once_and_asked_for_again_until_they_are_told() -> None
         answers["/eth/v1/validator/duties/proposer/2"] = [{"slot": "x"}]
         with pytest.raises(UnavailableError, match="duties at slot 19: malformed"):
             watch.look(http, "http://node", 19)
+
+
+def test_a_folder_that_holds_something_is_no_place_for_a_report(tmp_path: Any) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    config = replace(make_run().config, report_dir=tmp_path)
+    with pytest.raises(ConfigError, match="not empty, expected a new or an empty folder"):
+        run_module.run_devnet(config, as_json=True)
