@@ -109,7 +109,7 @@ def devnet(
 
     committees = parse_clusters(clusters) if clusters else ()
     count = max(map(max, committees), default=4) if operators is None else operators
-    seconds = default_slot_seconds(validators, committees or (range(count),))
+    seconds = default_slot_seconds(validators, committees or (range(count),), BeaconKind(beacon))
     config = DevnetConfig(
         operators=count,
         validators=validators,

@@ -23,6 +23,9 @@ MAX_OPERATORS = 13
 
 MAX_BEACON_NODES = 4
 
+LODESTAR_SECONDS = 1
+"""How much longer slots are by default beside Lodestar, which takes more of the cores than the embedded node."""
+
 CLUSTER_PRESETS = {"overlap": "1-4;4-7;1-7"}
 """Names that ``--clusters`` knows."""
 
@@ -240,7 +243,9 @@ def faulty(committee: tuple[int, ...]) -> int:
     return (len(committee) - 1) // 3
 
 
-def default_slot_seconds(validators: int, committees: Sequence[Sequence[int]]) -> int:
+def default_slot_seconds(
+    validators: int, committees: Sequence[Sequence[int]], beacon: BeaconKind = BeaconKind.EMBEDDED
+) -> int:
     """A slot in which two cores can do all duties of so many validators, spread evenly over ``committees``.
 
     The minimal preset makes every attester an aggregator and every member of the sync committee a contributor, so there
@@ -248,4 +253,4 @@ def default_slot_seconds(validators: int, committees: Sequence[Sequence[int]]) -
     is asked for two thirds into a slot has to be done before the slot ends. Measured: see the README.
     """
     cost = sum((len(committee) / 4) ** 2 for committee in committees) / len(committees)
-    return round(3 + validators * cost / 7)
+    return round(3 + validators * cost / 7) + LODESTAR_SECONDS * (beacon is BeaconKind.LODESTAR)

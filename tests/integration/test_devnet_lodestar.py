@@ -11,7 +11,7 @@ from ssv_pool.devnet.lodestar.install import LodestarUnavailableError, ensure_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-VALIDATORS, EPOCHS, SLOT_SECONDS = 16, 4, 5
+VALIDATORS, EPOCHS = 16, 4
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,11 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devnet") / "report"
     command = (sys.executable, "-m", "ssv_pool.devnet", "--beacon", "lodestar", "--validators", str(VALIDATORS))
     done = subprocess.run(
-        (*command, "--epochs", str(EPOCHS), "--slot-seconds", str(SLOT_SECONDS), "--exit", "1@1", "--report", folder),
+        (*command, "--epochs", str(EPOCHS), "--exit", "1@1", "--report", str(folder)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=600,
         env=clean_environment(),
         check=False,
     )

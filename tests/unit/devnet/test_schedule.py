@@ -125,6 +125,7 @@ def test_validators_are_spread_over_the_committees_in_turn() -> None:
 )
 def test_slots_are_longer_where_there_is_more_to_do(validators: int, committees: Any, seconds: int) -> None:
     assert default_slot_seconds(validators, committees) == seconds
+    assert default_slot_seconds(validators, committees, BeaconKind.LODESTAR) == seconds + 1
 
 
 def test_the_highest_validators_leave_first() -> None:
