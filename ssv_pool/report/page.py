@@ -149,8 +149,9 @@ def _cards(report: Mapping[str, Any]) -> str:
 
 def _duties(duties: Mapping[str, Mapping[str, Any]]) -> str:
     rows = (_duty_row(kind, duty) for kind, duty in duties.items() if duty["assigned"] or kind == "attester")
+    note = "<p class='dim'>Aggregates and sync contributions begin with their slot and wait until two thirds of it.</p>"
     head = ("duty", "done as", "assigned", "done", "rate", "due → accepted p50", "p99", "later rounds")
-    return _table(head, rows, texts=(0, 1))
+    return _table(head, rows, texts=(0, 1)) + note
 
 
 def _duty_row(kind: str, duty: Mapping[str, Any]) -> tuple[str, ...]:

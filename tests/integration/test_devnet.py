@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     """A finished run of four operators and eight validators; its folder, output and mark in the environment."""
     folder = Path(tmp_path_factory.mktemp("devnet"))
     mark = f"{os.getpid()}-{folder.name}"
-    command = (sys.executable, "-m", "ssv_pool.devnet", "--epochs", str(EPOCHS), "--slot-seconds", "3")
+    command = (sys.executable, "-m", "ssv_pool.devnet", "--epochs", str(EPOCHS), "--slot-seconds", "4")
     done = subprocess.run(
         (*command, "--report", str(folder / "report"), "--seed", "7"),
         stdin=subprocess.DEVNULL,
@@ -82,7 +82,7 @@ def test_the_report_has_every_field(report):
         "operators": 4,
         "validators": 8,
         "epochs": EPOCHS,
-        "slot_seconds": 3,
+        "slot_seconds": 4,
         "seed": 7,
     }
     for name in ("start_delay", "commit_delay", "signature", "duty"):
