@@ -27,7 +27,7 @@ def run(tmp_path_factory):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=320,
         env=clean_environment(**{MARK: mark}),
         check=False,
     )
