@@ -143,7 +143,9 @@ def _chain(run: Run, facts: Facts) -> dict[str, Any]:
         "slots": len(counted),
         "blocks": sum(slot in blocks for slot in counted),
         "missed_slots": [slot for slot in counted if slot not in blocks],
-        "sync_participation": {str(epoch): round(share, 4) for epoch, share in shares.items()},
+        "sync_participation": {
+            str(epoch): round(share, 4) for epoch, share in shares.items() if epoch <= run.last_epoch
+        },
     }
 
 

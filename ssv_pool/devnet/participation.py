@@ -147,10 +147,13 @@ def taken_contributions(received: Iterable[Received]) -> set[tuple[int, int, int
 
 
 def participation_by_epoch(blocks: Iterable[CanonicalBlock], slots_per_epoch: int) -> dict[int, float]:
-    """Epoch → share of the sync committee's places whose signatures are in its blocks; missing blocks do not count."""
+    """Epoch → share of the sync committee that signed in its slots, over those whose next slot has a block.
+
+    A slot's signatures are in the next slot's block, which may be in the next epoch.
+    """
     bits: dict[int, list[bool]] = {}
     for block in blocks:
-        bits.setdefault(block.slot // slots_per_epoch, []).extend(block.sync_bits)
+        bits.setdefault((block.slot - 1) // slots_per_epoch, []).extend(block.sync_bits)
     return {epoch: sum(found) / len(found) for epoch, found in sorted(bits.items()) if found}
 
 

@@ -67,7 +67,8 @@ def test_sync_signatures_are_of_the_slot_before_their_block():
 
 
 def test_participation_counts_all_places_of_the_blocks_there_are():
-    blocks = [block(1, bits="1111"), block(2, bits="1100"), block(7, bits="0001")]
+    # The block of slot 4 holds the signatures of slot 3.
+    blocks = [block(1, bits="1111"), block(4, bits="1100"), block(7, bits="0001")]
     assert participation_by_epoch(blocks, EPOCH) == {0: 0.75, 1: 0.25}
 
 
