@@ -6,19 +6,22 @@
 @license Apache-2.0
 @notice The selectors, events and custom errors are those of the SSV network contract in its form paid in ETH, so that
         whatever reads or calls one of them can read and call the other. docs/contracts.md lists what differs, and why.
-@dev The parts are in _registry/ (Brownie takes what lies in other folders for contracts): governance (who sets parameters), network (parameters, the network's fee), operators,
-     clusters (validators, balances, liquidation). Amounts are wei outside and units of 100,000 wei inside.
+@dev The parts are in _registry/ (Brownie takes what lies in other folders for contracts): governance (who sets
+     parameters), network (parameters, the network's fee), operators, clusters (balances, settlement, liquidation),
+     validators. Amounts are wei outside and units of 100,000 wei inside.
      A call with an array or byte string longer than its bound reverts without data.
 """
 from _registry import clusters
 from _registry import governance
 from _registry import network
 from _registry import operators
+from _registry import validators
 
 initializes: governance
 initializes: network[governance := governance]
 initializes: operators[network := network]
 initializes: clusters[network := network, operators := operators]
+initializes: validators[clusters := clusters]
 
 # The custom errors. Vyper 0.4 cannot declare them; scripts/abi reads these lines into the published ABI.
 # error ApprovalNotWithinTimeframe()
@@ -59,6 +62,7 @@ exports: governance.__interface__
 exports: network.__interface__
 exports: operators.__interface__
 exports: clusters.__interface__
+exports: validators.__interface__
 
 
 @deploy
