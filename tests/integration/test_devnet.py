@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
-from live_cluster import clean_environment
+from devnet_command import run_devnet
 
 pytestmark = pytest.mark.integration
 
@@ -21,16 +19,8 @@ def run(tmp_path_factory):
     """A finished run of four operators and eight validators; its folder, output and mark in the environment."""
     folder = Path(tmp_path_factory.mktemp("devnet"))
     mark = f"{os.getpid()}-{folder.name}"
-    command = (sys.executable, "-m", "ssv_pool.devnet", "--epochs", str(EPOCHS), "--slot-seconds", "4")
-    done = subprocess.run(
-        (*command, "--report", str(folder / "report"), "--seed", "7"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=320,
-        env=clean_environment(**{MARK: mark}),
-        check=False,
-    )
+    options = ("--epochs", str(EPOCHS), "--slot-seconds", "4", "--report", str(folder / "report"), "--seed", "7")
+    done = run_devnet(*options, timeout=250.0, **{MARK: mark})
     return folder / "report", done, mark
 
 

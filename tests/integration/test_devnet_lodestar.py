@@ -1,17 +1,18 @@
 """The devnet on a real beacon client: operators of ours do all duties of 16 validators on Lodestar's chain."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from live_cluster import clean_environment
+from devnet_command import run_devnet
 
 from ssv_pool.devnet.lodestar.install import LodestarUnavailableError, ensure_installed
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 VALIDATORS, EPOCHS = 16, 4
+
+RUN_SECONDS = 540.0
+"""Five epochs of eight slots, and the start."""
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(RUN_SECONDS + 240)]
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +23,8 @@ def report(tmp_path_factory):
     except LodestarUnavailableError as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("devnet") / "report"
-    command = (sys.executable, "-m", "ssv_pool.devnet", "--beacon", "lodestar", "--validators", str(VALIDATORS))
-    done = subprocess.run(
-        (*command, "--epochs", str(EPOCHS), "--exit", "1@1", "--report", str(folder)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=clean_environment(),
-        check=False,
-    )
+    options = ("--beacon", "lodestar", "--validators", str(VALIDATORS), "--epochs", str(EPOCHS), "--exit", "1@1")
+    done = run_devnet(*options, "--report", str(folder), timeout=RUN_SECONDS)
     path = folder / "report.json"
     assert path.exists(), done.stderr[-3000:]
     found = json.loads(path.read_text())
