@@ -292,7 +292,7 @@ class LiveCluster:
         folder: Path,
         *,
         validators: int = 8,
-        slot_seconds: int = 2,
+        slot_seconds: int = 3,
         tampering: Sequence[Tampering] = (),
     ) -> None:
         """Make a cluster that does not run yet.
