@@ -1,14 +1,19 @@
 """What the registry contract says when it refuses a call: custom errors turned into sentences.
 
-Knows the errors of this project's contract, and those that only the SSV network contract has, of either version.
+Knows the errors of this project's contracts, and those that only the SSV network contract has, of either version. An
+error of a published ABI without a sentence here is shown with the names of its values.
 """
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
+
+from ssv_pool.registry.artifacts import contracts_folder
 
 _SENTENCES: Final = {
     "AddressIsWhitelistingContract(address)": "{0} is a whitelisting contract and cannot be whitelisted itself",
@@ -87,7 +92,34 @@ def describe_revert(data: bytes) -> Revert:
             return Revert("", values, f"the contract stopped with panic code {values[0]}")
         shown = (f"0x{value.hex()}" if isinstance(value, bytes) else value for value in values)
         return Revert(name, values, _SENTENCES[signature].format(*shown))
+    if (published := _published().get(data[:4])) is not None:
+        return _by_names(published, data)
     return Revert("", (), f"the contract refused it with an unknown error (0x{data[:4].hex()})")
+
+
+def _by_names(published: tuple[str, tuple[str, ...], tuple[str, ...]], data: bytes) -> Revert:
+    """An error that has no sentence: its name and its values' names."""
+    name, types, names = published
+    try:
+        values = decode(types, data[4:])
+    except (DecodingError, OverflowError):
+        return Revert("", (), f"the contract refused it with a damaged {name} error (0x{data.hex()})")
+    shown = (f"0x{value.hex()}" if isinstance(value, bytes) else value for value in values)
+    listed = ", ".join(f"{label} {value}" for label, value in zip(names, shown, strict=True))
+    return Revert(name, values, f"the contract refused it: {name}" + (f" ({listed})" if listed else ""))
+
+
+@cache
+def _published() -> dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Selector → name, types and names of the values, of every custom error in the published ABIs."""
+    found = {}
+    for path in sorted((contracts_folder() / "abi").glob("*.json")):
+        for entry in json.loads(path.read_text()):
+            if entry.get("type") == "error":
+                types = tuple(field["type"] for field in entry["inputs"])
+                selector = keccak(text=f"{entry['name']}({','.join(types)})")[:4]
+                found[selector] = (entry["name"], types, tuple(field["name"] for field in entry["inputs"]))
+    return found
 
 
 _BY_SELECTOR: Final = {keccak(text=text)[:4]: text for text in (*_SENTENCES, _STRING_ERROR, _PANIC)}
