@@ -53,7 +53,7 @@ _posting_slots = threading.BoundedSemaphore(max(1, context.settings.worker.concu
 
 
 @app.task(name=SUBMIT, bind=True, acks_late=True)
-def submit(self: Any, payload: str, attempt: int = 0, started: float | None = None) -> None:
+def submit(self: Any, payload: str, attempt: int = 0, started: float | None = None, told: bool = False) -> None:
     """Post something signed; what is not accepted is tried again until the deadline."""
     try:
         submission = read_submission(payload, context.payloads)
@@ -65,7 +65,7 @@ def submit(self: Any, payload: str, attempt: int = 0, started: float | None = No
         raise self.retry(countdown=BROKER_PAUSE, max_retries=None) from None
     if not attempt and isinstance(submission, AttestationSubmission | SyncMessageSubmission):
         context.attested.keep_decided(submission)
-    posting = _Posting(submission, attempt, started or time.time(), _last_instant(submission))
+    posting = _Posting(submission, attempt, started or time.time(), _last_instant(submission), told)
     key = f"submit:{submission.key}:{hashlib.sha256(payload.encode()).hexdigest()[:16]}"
     posting.run(key)
     while posting.left is not None:
@@ -75,7 +75,7 @@ def submit(self: Any, payload: str, attempt: int = 0, started: float | None = No
         try:
             # A task of its own: waiting here would keep a thread from the duties of the next slots.
             self.apply_async(
-                (again, posting.attempt, posting.started),
+                (again, posting.attempt, posting.started, posting.told),
                 countdown=pause,
                 # Later than the deadline: the task says itself that it was not met.
                 expires=datetime.fromtimestamp(max(submission.deadline, time.time() + pause) + EXPIRY_SECONDS, UTC),
@@ -92,13 +92,13 @@ def submit(self: Any, payload: str, attempt: int = 0, started: float | None = No
 class _Posting:
     """One submission on its way: what is left of it, and how often it was tried."""
 
-    def __init__(self, submission: Submission, attempt: int, started: float, until: float) -> None:
+    def __init__(self, submission: Submission, attempt: int, started: float, until: float, told: bool) -> None:
         self.left: Submission | None = submission
         self.attempt = attempt
         self.started = started
         self._until = until
-        self._told = attempt > 0
-        """Whether the journal has a refusal of it."""
+        self.told = told
+        """Whether the journal has a refusal of it; an attempt that nobody answered left none there."""
 
     def run(self, key: str) -> None:
         """Try to post what is left, unless another worker does or did."""
@@ -151,10 +151,9 @@ class _Posting:
                 break
             if self.attempt == 1 and context.first_time("not accepted", noun, submission.slot):
                 _log.warning(f"{noun} not accepted: trying again", slot=submission.slot, problem=result.problem)
-            if result.refused and not self._told:
-                self._told = True
+            if result.refused and not self.told:
                 _count(noun, "refused")
-                _note_refused(submission, started, result.problem)
+                self.told = _note_refused(submission, started, result.problem)
             if self.attempt > QUICK_ATTEMPTS or time.time() - started > QUICK_SECONDS:
                 break
             time.sleep(0.1 * quick)
@@ -183,7 +182,8 @@ def _note_accepted(submission: Submission, started: float) -> None:
         _log.warning("times of a submission are not in the journal", key=submission.key, problem=str(error))
 
 
-def _note_refused(submission: Submission, when: float, problem: str) -> None:
+def _note_refused(submission: Submission, when: float, problem: str) -> bool:
+    """Whether the journal has it now."""
     try:
         with context.database.session() as session:
             role = int(role_of(submission))
@@ -194,3 +194,5 @@ def _note_refused(submission: Submission, when: float, problem: str) -> None:
                 journal.add_refusal(session, submission.key, role, submission.slot, when, problem)
     except UnavailableError as error:
         _log.warning("a refusal is not in the journal", key=submission.key, problem=str(error))
+        return False
+    return True

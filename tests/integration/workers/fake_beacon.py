@@ -32,6 +32,7 @@ class State:
         self.control = {"hold": -1, "refuse": 0, "partial": 0, "sick": 0, "root": 1, "hang": 0}
         self.control |= {"block": 0, "quiet": 0}
         self.log = {"data": [], "submitted": [], "held_port": None, "duties": [], "posted": [], "asked": []}
+        self.log |= {"refused": []}
         self.lock = threading.Lock()
 
     def slot(self):
@@ -243,8 +244,10 @@ class Handler(BaseHTTPRequestHandler):
         if path.startswith("/eth/v1/validator/duties/sync/"):
             members = [index for index in map(int, body) if index in SYNC_MEMBERS]
             return self.answer({"data": [self.sync_duty(index) for index in members]})
-        if path in POSTED:
-            if self.take("refuse"):
+        if path in SUBMITTED | PREPARED:
+            if path in SUBMITTED and self.take("refuse"):
+                with state.lock:
+                    state.log["refused"].append(path)
                 return self.answer({"code": 400, "message": "not this one"}, 400)
             with state.lock:
                 state.log["posted"].append([path, body])
@@ -285,21 +288,28 @@ class Handler(BaseHTTPRequestHandler):
         }
 
 
-POSTED = frozenset(
+SUBMITTED = frozenset(
     {
         "/eth/v1/beacon/pool/sync_committees",
         "/eth/v1/beacon/pool/voluntary_exits",
-        "/eth/v1/validator/beacon_committee_subscriptions",
         "/eth/v1/validator/contribution_and_proofs",
-        "/eth/v1/validator/prepare_beacon_proposer",
         "/eth/v1/validator/register_validator",
-        "/eth/v1/validator/sync_committee_subscriptions",
         "/eth/v2/beacon/blinded_blocks",
         "/eth/v2/beacon/blocks",
         "/eth/v2/validator/aggregate_and_proofs",
     }
 )
-"""What is taken and kept in the log; of SSZ its length."""
+"""What operators signed: taken and kept in the log, of SSZ its length, unless it is to be refused."""
+
+PREPARED = frozenset(
+    {
+        "/eth/v1/validator/beacon_committee_subscriptions",
+        "/eth/v1/validator/prepare_beacon_proposer",
+        "/eth/v1/validator/sync_committee_subscriptions",
+    }
+)
+"""What workers tell the node beforehand, at times of their own: taken and kept in the log, never refused in place of a
+submission."""
 
 
 def data_root_of(data):

@@ -217,6 +217,7 @@ def test_whatever_was_signed_is_posted(operator, wait_until):
         prefix = "sync_" if name == "sync_committees" else ""
         steps = {f"{prefix}submitted", f"{prefix}accepted", f"{prefix}refused"}
         entry = wait_until(lambda: (e := operator.journal().get(submission.key)) and steps <= e.steps.keys() and e)  # noqa: B023
+        assert operator.call("/log")["refused"][-1] == path
         assert f"POST {path}: status 400: not this one" in entry.detail or prefix
         assert entry.steps[f"{prefix}submitted"] <= entry.steps[f"{prefix}refused"] <= entry.steps[f"{prefix}accepted"]
     assert operator.posted("/eth/v2/beacon/blocks") == [len(block)]

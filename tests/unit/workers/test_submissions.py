@@ -31,8 +31,16 @@ def world(worker_app, context, monkeypatch):
     monkeypatch.setattr(
         module, "_note_accepted", lambda said, started: context.noted.append(("accepted", said, started))
     )
-    monkeypatch.setattr(module, "_note_refused", lambda said, when, why: context.noted.append(("refused", said, why)))
-    context.posting = lambda submission, attempt=0: module._Posting(submission, attempt, NOW - 1, submission.deadline)
+    context.store_is_there = True
+
+    def note_refused(said, when, why):
+        context.noted.append(("refused", said, why))
+        return context.store_is_there
+
+    monkeypatch.setattr(module, "_note_refused", note_refused)
+    context.posting = lambda submission, attempt=0, told=False: module._Posting(
+        submission, attempt, NOW - 1, submission.deadline, told
+    )
     context.module = module
     return context
 
@@ -52,9 +60,28 @@ def test_a_few_quick_attempts_then_it_is_left_to_another_task(world):
     assert (posting.left, posting.attempt, world.done) == (BLOCK, 3, [])
     # The journal is told of the first refusal only.
     assert world.noted == [("refused", BLOCK, "bad state root")]
-    later = world.posting(BLOCK, attempt=3)
+    later = world.posting(BLOCK, attempt=3, told=posting.told)
     later.run("key")
     assert (later.left, later.attempt, len(world.noted)) == (BLOCK, 4, 1)
+
+
+def test_a_refusal_after_attempts_without_an_answer_is_in_the_journal(world):
+    world.results = [SubmissionResult(0, BLOCK, "no answer")] * 3 + [REFUSED]
+    posting = world.posting(BLOCK)
+    posting.run("key")
+    assert (posting.attempt, posting.told, world.noted) == (3, False, [])
+    later = world.posting(BLOCK, attempt=3, told=posting.told)
+    later.run("key")
+    assert (later.told, world.noted) == (True, [("refused", BLOCK, "bad state root")])
+
+
+def test_a_refusal_that_the_store_did_not_take_is_told_again(world):
+    world.results = [REFUSED, REFUSED, SubmissionResult(1, None)]
+    world.store_is_there = False
+    posting = world.posting(BLOCK)
+    posting.run("key")
+    assert [kind for kind, *_ in world.noted] == ["refused", "refused", "accepted"]
+    assert not posting.told
 
 
 def test_what_is_accepted_of_a_batch_is_not_posted_again(world):
