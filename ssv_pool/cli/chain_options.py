@@ -6,6 +6,7 @@ their options: `ChainAccess`.
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ class ChainAccess:
 
         if self.yes or self.dry_run or wei == 0:
             return
-        if not click.get_text_stream("stdin").isatty():
+        if not sys.stdin.isatty():
             raise click.UsageError(f"{what} takes {ether(wei)} ETH from the account: agree with --yes")
         click.confirm(f"{what}: {ether(wei)} ETH leave the account. Go on?", abort=True, err=True)
 

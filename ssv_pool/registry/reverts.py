@@ -16,46 +16,63 @@ from eth_utils.crypto import keccak
 from ssv_pool.registry.artifacts import contracts_folder
 
 _SENTENCES: Final = {
-    "AddressIsWhitelistingContract(address)": "{0} is a whitelisting contract and cannot be whitelisted itself",
-    "ApprovalNotWithinTimeframe()": "the declared fee cannot be executed now: its window has not begun or has passed",
-    "CallerNotOwner()": "the sender is not the owner",
-    "CallerNotOwnerWithData(address,address)": "the sender {0} is not the owner, {1} is",
-    "CallerNotWhitelisted()": "a private operator of the cluster has not whitelisted the sender",
-    "CallerNotWhitelistedWithData(uint64)": "operator {0} is private and has not whitelisted the sender",
-    "ClusterAlreadyEnabled()": "the cluster is active already",
-    "ClusterDoesNotExist()": "the sender has no cluster with these operators",
-    "ClusterDoesNotExists()": "the sender has no cluster with these operators",
+    "AddressIsWhitelistingContract(address)": (
+        "{0} is a whitelisting contract and cannot be whitelisted itself: name an owner's account"
+    ),
+    "ApprovalNotWithinTimeframe()": (
+        "the declared fee cannot be executed now, its window has not begun or has passed: look when it begins, or "
+        "declare it again"
+    ),
+    "CallerNotOwner()": "the sender is not the owner: sign with the owner's account",
+    "CallerNotOwnerWithData(address,address)": "the sender {0} is not the owner, {1} is: sign with the owner's account",
+    "CallerNotWhitelisted()": (
+        "a private operator of the cluster has not whitelisted the sender: ask its owner to, or choose another operator"
+    ),
+    "CallerNotWhitelistedWithData(uint64)": (
+        "operator {0} is private and has not whitelisted the sender: ask its owner to, or choose another operator"
+    ),
+    "ClusterAlreadyEnabled()": "the cluster is active already: deposit to add to its balance",
+    "ClusterDoesNotExist()": "the owner has no cluster with these operators: check owner and operator ids",
+    "ClusterDoesNotExists()": "the owner has no cluster with these operators: check owner and operator ids",
     "ClusterIsLiquidated()": "the cluster is liquidated: reactivate it first",
-    "ClusterNotLiquidatable()": "the cluster has enough balance and cannot be liquidated",
-    "EmptyPublicKeysList()": "no validator public keys were given",
-    "ETHTransferFailed()": "the receiver refused the payment",
-    "ExceedValidatorLimit(uint64)": "operator {0} has reached its limit of validators",
-    "ExceedValidatorLimitWithData(uint64)": "operator {0} has reached its limit of validators",
-    "FeeExceedsIncreaseLimit()": "the fee rises by more than one declaration may raise it",
-    "FeeIncreaseNotAllowed()": "the fee of an operator that serves for free cannot be raised",
-    "FeeTooHigh()": "the fee is above the highest the contract allows",
-    "FeeTooLow()": "the fee is neither zero nor at least the lowest the contract allows",
+    "ClusterNotLiquidatable()": "the cluster has enough balance and cannot be liquidated: its status says when it can",
+    "ETHTransferFailed()": "the receiver refused the payment: use an account that takes ETH",
+    "EmptyPublicKeysList()": "no validator public keys were given: give at least one",
+    "ExceedValidatorLimit(uint64)": "operator {0} has reached its limit of validators: choose another operator",
+    "ExceedValidatorLimitWithData(uint64)": "operator {0} has reached its limit of validators: choose another operator",
+    "FeeExceedsIncreaseLimit()": "the fee rises by more than one declaration may raise it: declare a lower fee",
+    "FeeIncreaseNotAllowed()": (
+        "this cannot raise a fee, and that of an operator that serves for free cannot be raised at all: declare a "
+        "higher fee, or register a new operator"
+    ),
+    "FeeTooHigh()": "the fee is above the highest the contract allows: ask for less",
+    "FeeTooLow()": "the fee is neither zero nor at least the lowest the contract allows: ask for more, or for nothing",
     "IncorrectClusterState()": "the cluster's state is not the one given: read it again from the cluster's last event",
-    "IncorrectClusterVersion()": "the cluster is paid in SSV and must be migrated before calls that are paid in ETH",
-    "IncorrectValidatorStateWithData(bytes)": "the sender has no validator {0} with these operators",
-    "InsufficientBalance()": "the balance is too low for this",
-    "InvalidOperatorIdsLength()": "the number of operators is not 4, 7, 10 or 13",
+    "IncorrectClusterVersion()": "the cluster is paid in SSV: migrate it before calls that are paid in ETH",
+    "IncorrectValidatorStateWithData(bytes)": (
+        "the sender has no validator {0} with these operators: check key, operator ids and account"
+    ),
+    "InsufficientBalance()": (
+        "the balance is too low for this: what validators need must stay or be deposited, and no more than was "
+        "earned can be withdrawn"
+    ),
+    "InvalidOperatorIdsLength()": "the number of operators is not 4, 7, 10 or 13: give as many",
     "InvalidPublicKeyLength()": "a validator public key is not 48 bytes long",
-    "InvalidWhitelistAddressesLength()": "no addresses to whitelist were given",
-    "MaxPrecisionExceeded()": "the amount is not a multiple of 100000 wei",
-    "MaxValueExceeded()": "the amount is larger than the contract can hold",
-    "NewBlockPeriodIsBelowMinimum()": "the number of blocks is below the lowest that the contract allows",
-    "NoFeeDeclared()": "no fee change was declared",
-    "NotAuthorized()": "the sender may not do this",
-    "OperatorAlreadyExists()": "an operator with this public key is or was registered already",
-    "OperatorDoesNotExist()": "an operator does not exist or was removed",
-    "OperatorsListNotUnique()": "the operator ids contain one twice",
+    "InvalidWhitelistAddressesLength()": "no addresses to whitelist were given: give at least one",
+    "MaxPrecisionExceeded()": "the amount is not a multiple of 100000 wei: round it",
+    "MaxValueExceeded()": "the amount is larger than the contract can hold: ask for less",
+    "NewBlockPeriodIsBelowMinimum()": "the number of blocks is below the lowest that the contract allows: ask for more",
+    "NoFeeDeclared()": "no fee change was declared: declare one first",
+    "NotAuthorized()": "the sender may not do this: sign with the owner's account",
+    "OperatorAlreadyExists()": "an operator with this public key is or was registered already: make a new operator key",
+    "OperatorDoesNotExist()": "an operator does not exist or was removed: check the ids",
+    "OperatorsListNotUnique()": "the operator ids contain one twice: give each once",
     "PublicKeysSharesLengthMismatch()": "there are not as many shares as validator public keys",
-    "SameFeeChangeNotAllowed()": "the fee is what it was already",
-    "UnsortedOperatorsList()": "the operator ids are not in ascending order",
-    "ValidatorAlreadyExistsWithData(bytes)": "the sender has registered validator {0} already",
-    "ValidatorDoesNotExist()": "no validator public keys were given",
-    "ZeroAddressNotAllowed()": "the zero address cannot be used here",
+    "SameFeeChangeNotAllowed()": "the fee is what it was already: nothing is to be done",
+    "UnsortedOperatorsList()": "the operator ids are not in ascending order: sort them",
+    "ValidatorAlreadyExistsWithData(bytes)": "the sender has registered validator {0} already: leave it out",
+    "ValidatorDoesNotExist()": "no validator public keys were given: give at least one",
+    "ZeroAddressNotAllowed()": "the zero address cannot be used here: give another",
 }
 """Error signature to sentence; the placeholders are the error's values."""
 

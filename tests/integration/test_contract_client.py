@@ -1,5 +1,6 @@
 """The registry contract's client against a real chain (anvil)."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from web3 import HTTPProvider, Web3
 from ssv_pool.devnet.anvil import Anvil, account_key, find_binary
 from ssv_pool.errors import UnavailableError
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
-from ssv_pool.registry.contract import MAX_BULK, NEW_CLUSTER, Registration, RegistryContract, RegistryError
+from ssv_pool.registry.contract import MAX_BULK, NEW_CLUSTER, ContractError, Registration, RegistryContract
 
 pytestmark = pytest.mark.integration
 
@@ -105,14 +106,14 @@ def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount,
     registry.register_validators(owner, one, OPERATORS)
 
     def refusal(call: Callable[[], object]) -> tuple[str, str]:
-        with pytest.raises(RegistryError) as caught:
+        with pytest.raises(ContractError) as caught:
             call()
         return caught.value.name, str(caught.value)
 
     key = f"0x{one[0].public_key.hex()}"
     assert refusal(lambda: registry.register_validators(owner, one, OPERATORS)) == (
         "ValidatorAlreadyExistsWithData",
-        f"register validator {key}: the sender has registered validator {key} already",
+        f"register validator {key}: the sender has registered validator {key} already: leave it out",
     )
     assert refusal(lambda: registry.register_validators(owner, validators(2, 1), OPERATORS, cluster=NEW_CLUSTER)) == (
         "IncorrectClusterState",
@@ -122,11 +123,11 @@ def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount,
         ),
     )
     assert refusal(lambda: registry.remove_operator(owner, OperatorId(1)))[1] == (
-        f"remove operator 1: the sender {owner.address.lower()} is not the owner, {w3.eth.accounts[0].lower()} is"
+        f"remove operator 1: the sender {owner.address.lower()} is not the owner, {w3.eth.accounts[0].lower()} is: sign with the owner's account"
     )
     assert refusal(lambda: registry.remove_operator(owner, OperatorId(99))) == (
         "OperatorDoesNotExist",
-        "remove operator 99: an operator does not exist or was removed",
+        "remove operator 99: an operator does not exist or was removed: check the ids",
     )
     too_long = Registration(PublicKey(bytes(48)), bytes(5_000))
     assert refusal(lambda: registry.register_validator(owner, too_long, OPERATORS)) == (
@@ -139,13 +140,19 @@ def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount,
 
 
 def test_account_without_ether(registry: RegistryContract) -> None:
-    with pytest.raises(RegistryError, match=r"^register operator: the node answers: "):
-        registry.register_operator(Account.create(), "poor")
+    poor = Account.create()
+    with pytest.raises(ContractError) as caught:
+        registry.register_operator(poor, "poor")
+    assert re.fullmatch(
+        rf"register operator: account {poor.address} holds 0 ETH, expected at least 0\.\d+ ETH \(the amount and the "
+        r"most that gas can cost\): send it the difference first",
+        str(caught.value),
+    )
 
 
 def test_address_without_contract(w3: Web3) -> None:
     address = "0x" + "11" * 20
-    with pytest.raises(RegistryError) as caught:
+    with pytest.raises(ContractError) as caught:
         RegistryContract(w3, address).check_code()
     assert str(caught.value) == f"no contract at {address} on chain 31337: check the registry address"
 

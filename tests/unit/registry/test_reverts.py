@@ -18,18 +18,22 @@ def reverted(signature: str, types: list[str], *values: object) -> bytes:
 def test_error_with_values() -> None:
     data = reverted("CallerNotOwnerWithData(address,address)", ["address", "address"], CALLER, OWNER)
     assert describe_revert(data) == Revert(
-        "CallerNotOwnerWithData", (CALLER, OWNER), f"the sender {CALLER} is not the owner, {OWNER} is"
+        "CallerNotOwnerWithData",
+        (CALLER, OWNER),
+        f"the sender {CALLER} is not the owner, {OWNER} is: sign with the owner's account",
     )
 
 
 def test_error_with_bytes() -> None:
     data = reverted("ValidatorAlreadyExistsWithData(bytes)", ["bytes"], b"\x01\x02")
-    assert describe_revert(data).sentence == "the sender has registered validator 0x0102 already"
+    assert describe_revert(data).sentence == "the sender has registered validator 0x0102 already: leave it out"
 
 
 def test_error_without_values() -> None:
     data = reverted("UnsortedOperatorsList()", [])
-    assert describe_revert(data) == Revert("UnsortedOperatorsList", (), "the operator ids are not in ascending order")
+    assert describe_revert(data) == Revert(
+        "UnsortedOperatorsList", (), "the operator ids are not in ascending order: sort them"
+    )
 
 
 def test_text_and_panic() -> None:
