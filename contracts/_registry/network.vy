@@ -48,14 +48,14 @@ event MinimumLiquidationCollateralUpdated:
 
 
 event OperatorMaximumFeeUpdated:
-    maxFee: uint64
+    maxFee: uint256
 
 
 # What operators are bound by
 fee_increase_limit: uint64
 declare_period: uint64
 execute_period: uint64
-maximum_operator_fee: uint64
+maximum_operator_fee: uint256
 
 # What clusters are bound by
 threshold_blocks: uint64
@@ -72,7 +72,7 @@ def __init__():
     self.fee_increase_limit = 1_000
     self.declare_period = 7 * 86_400
     self.execute_period = 7 * 86_400
-    self.maximum_operator_fee = convert(MAX_FEE_UNITS * UNIT, uint64)
+    self.maximum_operator_fee = MAX_FEE_UNITS * UNIT
     self.threshold_blocks = 50_400
     self.index_block = block.number
 
@@ -165,13 +165,13 @@ def updateMinimumLiquidationCollateral(amount: uint256):
 
 
 @external
-def updateMaximumOperatorFee(maxFee: uint64):
+def updateMaximumOperatorFee(maxFee: uint256):
     """
     @notice Sets the highest fee that an operator may ask; fees in force stay.
     @param maxFee wei per block and validator
     """
     governance._check_owner()
-    if convert(maxFee, uint256) // UNIT > MAX_FEE_UNITS:
+    if maxFee // UNIT > MAX_FEE_UNITS:
         raw_revert(method_id("MaxValueExceeded()"))
     self.maximum_operator_fee = maxFee
     log OperatorMaximumFeeUpdated(maxFee=maxFee)
@@ -215,7 +215,7 @@ def getOperatorFeePeriods() -> (uint64, uint64):
 
 @external
 @view
-def getMaximumOperatorFee() -> uint64:
+def getMaximumOperatorFee() -> uint256:
     """
     @notice The highest fee an operator may ask, wei per block and validator.
     """

@@ -186,7 +186,7 @@ def executeOperatorFee(operatorId: uint64):
     if now < declared.begin or now > declared.end:
         raw_revert(method_id("ApprovalNotWithinTimeframe()"))
     units: uint256 = convert(declared.fee, uint256)
-    if units * UNIT > convert(network.maximum_operator_fee, uint256):
+    if units * UNIT > network.maximum_operator_fee:
         raw_revert(method_id("FeeTooHigh()"))
     self._set_fee(operatorId, record, units)
 
@@ -380,7 +380,7 @@ def _fee_units(fee: uint256) -> uint256:
     units: uint256 = network._units(fee)
     if fee != 0 and fee < MINIMAL_FEE:
         raw_revert(method_id("FeeTooLow()"))
-    if fee > convert(network.maximum_operator_fee, uint256):
+    if fee > network.maximum_operator_fee:
         raw_revert(method_id("FeeTooHigh()"))
     return units
 

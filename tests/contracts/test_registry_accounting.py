@@ -297,7 +297,7 @@ def test_a_lower_maximum_stops_a_fee_that_was_declared_before(
     registry: RegistryVM, provider: str, ids: list[int]
 ) -> None:
     registry.call("declareOperatorFee(uint64,uint256)", ids[3], FEES[3] + UNIT, sender=provider)
-    registry.call("updateMaximumOperatorFee(uint64)", FEES[3], sender=boa.env.eoa)
+    registry.call("updateMaximumOperatorFee(uint256)", FEES[3], sender=boa.env.eoa)
     boa.env.time_travel(seconds=8 * 86_400)
     assert registry.refused("executeOperatorFee(uint64)", ids[3], sender=provider) == refusal("FeeTooHigh()")
 
@@ -391,7 +391,7 @@ def test_bad_whitelists(registry: RegistryVM, provider: str, ids: list[int], acc
         ("withdrawNetworkEarnings(uint256)", 0, UNIT, "InsufficientBalance()"),
         ("updateOperatorFeeIncreaseLimit(uint64)", 10_000, 10_001, "MaxValueExceeded()"),
         ("updateLiquidationThresholdPeriod(uint64)", THRESHOLD, THRESHOLD - 1, "NewBlockPeriodIsBelowMinimum()"),
-        ("updateMaximumOperatorFee(uint64)", 10**9, 2**32 * UNIT, "MaxValueExceeded()"),
+        ("updateMaximumOperatorFee(uint256)", 10**9, 2**32 * UNIT, "MaxValueExceeded()"),
         ("updateDeclareOperatorFeePeriod(uint64)", 0, None, ""),
         ("updateExecuteOperatorFeePeriod(uint64)", 0, None, ""),
         ("updateMinimumLiquidationCollateral(uint256)", 1, None, ""),
