@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,14 +18,21 @@ from aiohttp import web
 
 from ssv_pool.devnet.beacon.api import application
 from ssv_pool.devnet.beacon.attacks import SLOW_SECONDS, Attacker, AttackMode, AttackOptions, parse_mode
+from ssv_pool.devnet.beacon.execution import ExecutionSchedule
 from ssv_pool.devnet.beacon.follow import PATH as PEER_PATH
 from ssv_pool.devnet.beacon.follow import Following
 from ssv_pool.devnet.beacon.node import BeaconNode, NodeOptions
 from ssv_pool.devnet.beacon.simulated import DutyKind
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
 
+if TYPE_CHECKING:
+    from ssv_pool.devnet.beacon.execution_link import ExecutionLink
+
 SHUTDOWN_SECONDS = 2.0
 """How long open connections get when the node stops."""
+
+MAX_DIGITS = 20
+"""Of a number of the configuration: a uint64 has no more."""
 
 
 def parse_indices(text: str) -> frozenset[int]:
@@ -46,6 +55,36 @@ def parse_duties(text: str) -> frozenset[DutyKind]:
     return frozenset(known[name] for name in names)
 
 
+def parse_config(entries: Sequence[str]) -> dict[str, int]:
+    """Numbers of the configuration from ``NAME=VALUE``. Raises ConfigError."""
+    found = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not name.isidentifier() or not equals or not value.isdecimal() or len(value) > MAX_DIGITS:
+            raise ConfigError(f"--config {entry}: expected NAME=NUMBER, such as SHARD_COMMITTEE_PERIOD=0")
+        found[name] = int(value)
+    return found
+
+
+def parse_address(text: str | None) -> bytes | None:
+    """20 bytes from 0x hex. Raises ConfigError."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        raise ConfigError(f"--deposit-contract {text}: expected 0x and 40 hex digits")
+    return bytes.fromhex(text[2:])
+
+
+def parse_schedule(text: str | None) -> ExecutionSchedule | None:
+    """Number and time of the execution chain's head from ``NUMBER@TIME``. Raises ConfigError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,10})@(\d{1,12})", text)
+    if not match:
+        raise ConfigError(f"--execution-start {text}: expected NUMBER@TIME")
+    return ExecutionSchedule(int(match[1]), int(match[2]))
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="TCP port; 0 takes a free one.")
@@ -66,6 +105,14 @@ def parse_duties(text: str) -> frozenset[DutyKind]:
 @click.option("--attack", help=f"Be wrong on purpose: {', '.join(mode.value for mode in AttackMode)}.")
 @click.option("--attack-epoch", default=0, show_default=True, help="The attack begins with this epoch.")
 @click.option("--attack-seconds", default=SLOW_SECONDS, show_default=True, help="Delay of a slow node's answers.")
+@click.option(
+    "--config", "overrides", multiple=True, metavar="NAME=NUMBER", help="Change a number of the chain's configuration."
+)
+@click.option("--deposit-contract", metavar="ADDRESS", help="The execution chain's deposit contract.")
+@click.option("--execution", metavar="URL", help="Drive this anvil: mine its blocks, pay withdrawals, read deposits.")
+@click.option(
+    "--execution-start", metavar="NUMBER@TIME", help="The execution chain's head and when it was that, before genesis."
+)
 @click.option("--log-file", type=click.Path(path_type=Path), help="Log there instead of standard error.")
 def main(
     host: str,
@@ -83,6 +130,10 @@ def main(
     attack: str | None,
     attack_epoch: int,
     attack_seconds: float,
+    overrides: tuple[str, ...],
+    deposit_contract: str | None,
+    execution: str | None,
+    execution_start: str | None,
     log_file: Path | None,
 ) -> None:
     """Run a beacon node for development until SIGTERM or SIGINT.
@@ -100,18 +151,28 @@ def main(
             builder=builder,
             blobs=blobs,
             record=record,
+            overrides=parse_config(overrides),
+            deposit_contract=parse_address(deposit_contract),
+            execution=parse_schedule(execution_start),
         )
         planned = AttackOptions(parse_mode(attack), attack_epoch, attack_seconds) if attack is not None else None
-        asyncio.run(serve(options, host, port, [peer.rstrip("/") for peer in peers], planned))
+        asyncio.run(serve(options, host, port, [peer.rstrip("/") for peer in peers], planned, execution))
     except SsvPoolError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
 
 
 async def serve(
-    options: NodeOptions, host: str, port: int, peers: Sequence[str] = (), attack: AttackOptions | None = None
+    options: NodeOptions,
+    host: str,
+    port: int,
+    peers: Sequence[str] = (),
+    attack: AttackOptions | None = None,
+    execution: str | None = None,
 ) -> None:
     """Run a node until SIGTERM or SIGINT, with connections to its ``peers`` and as wrong as ``attack`` wants it.
+
+    With ``execution``, the URL of an anvil, it drives that chain.
 
     Raises:
         ConfigError: options that no chain can have.
@@ -122,6 +183,7 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         node = BeaconNode(options)
+        chains = [_execution_link(node, execution).run()] if execution is not None else []
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
     following, attacker = Following(node, peers), Attacker(node, attack)
@@ -136,11 +198,17 @@ async def serve(
         except OSError as error:
             raise UnavailableError(f"port {port} on {host}: cannot listen ({_reason(error)})") from error
         print(json.dumps({"port": runner.addresses[0][1], "genesis_time": options.genesis_time}), flush=True)  # noqa: T201
-        await _run_until(stop, node.run(), following.run())
+        await _run_until(stop, node.run(), following.run(), *chains)
     finally:
         node.close()
         await following.close()
         await runner.cleanup()
+
+
+def _execution_link(node: BeaconNode, url: str) -> "ExecutionLink":
+    from ssv_pool.devnet.beacon.execution_link import ExecutionLink  # eth-account: seconds that most nodes do not need
+
+    return ExecutionLink(node, url)
 
 
 def _reason(error: OSError) -> str:

@@ -1,6 +1,7 @@
 """The specification with a development network's configuration, and that network's genesis state."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from ssv_pool.devnet.beacon.overlay import FastSpec, fast_spec
@@ -18,16 +19,27 @@ _GENESIS_MIX = b"\xda" * 32
 _EXECUTION_GENESIS_HASH = b"\x55" * 32
 
 
-def development_spec(slot_duration_ms: int, genesis_time: int) -> FastSpec:
+PRESET_CONSTANTS = ("MAX_SEED_LOOKAHEAD",)
+"""Constants that are not in the configuration and that a development network may have otherwise all the same."""
+
+
+def development_spec(
+    slot_duration_ms: int,
+    genesis_time: int,
+    overrides: Mapping[str, int] | None = None,
+    deposit_contract: bytes | None = None,
+) -> FastSpec:
     """The fast specification with every fork at epoch 0 and the given slot time.
 
     Args:
         slot_duration_ms: length of a slot in milliseconds; whole seconds only, since the specification's fork choice
             keeps time in seconds.
         genesis_time: start of slot 0, whole seconds since the UNIX epoch.
+        overrides: further numbers of the configuration by name, such as MIN_VALIDATOR_WITHDRAWABILITY_DELAY.
+        deposit_contract: its address, 20 bytes.
 
     Raises:
-        ValueError: the slot is not a whole number of seconds.
+        ValueError: the slot is not a whole number of seconds, or an override names no number of the configuration.
     """
     if slot_duration_ms <= 0 or slot_duration_ms % 1000:
         raise ValueError(f"slot duration {slot_duration_ms} ms: expected a multiple of 1000")
@@ -38,7 +50,17 @@ def development_spec(slot_duration_ms: int, genesis_time: int) -> FastSpec:
     # A development network does not live long enough for the 64 epochs that a validator must stay before it may exit.
     changes["SHARD_COMMITTEE_PERIOD"] = 0
     types = spec.Configuration.__annotations__
+    for name, value in (overrides or {}).items():
+        if name in PRESET_CONSTANTS:
+            setattr(spec, name, type(getattr(spec, name))(value))
+        elif isinstance(getattr(spec.config, name, None), int):
+            changes[name] = value
+        else:
+            raise ValueError(f"--config {name}: expected a number of the configuration or {PRESET_CONSTANTS[0]}")
     spec.config = spec.config._replace(**{name: types[name](value) for name, value in changes.items()})
+    if deposit_contract is not None:
+        address = types["DEPOSIT_CONTRACT_ADDRESS"](deposit_contract)
+        spec.config = spec.config._replace(DEPOSIT_CONTRACT_ADDRESS=address)
     return fast
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ssv_pool.devnet.beacon.chain import BlockRefusedError, Chain
 from ssv_pool.devnet.beacon.clock import SlotClock
 from ssv_pool.devnet.beacon.containers import api_containers
 from ssv_pool.devnet.beacon.events import EventBroker
+from ssv_pool.devnet.beacon.execution import ExecutionLedger, ExecutionSchedule
 from ssv_pool.devnet.beacon.exits import ExitPool
 from ssv_pool.devnet.beacon.genesis import development_spec, genesis_state, interop_public_keys
 from ssv_pool.devnet.beacon.gossip import AttestationGate
@@ -53,6 +54,12 @@ class NodeOptions:
     """Whether a builder offers blinded blocks to registered validators."""
     blobs: int = 0
     """With N above 0, the blocks of every N+1 slots carry 0 to N blobs in turn."""
+    overrides: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Numbers of the chain's configuration that are to be others, by name."""
+    deposit_contract: bytes | None = None
+    """Address of the execution chain's deposit contract, 20 bytes; None: there is none."""
+    execution: ExecutionSchedule | None = None
+    """When which block of the execution chain is mined; None: there is no execution chain."""
     history_slots: int = 8192
     """Blocks older than this many slots are forgotten."""
 
@@ -62,7 +69,9 @@ class BeaconNode:
 
     def __init__(self, options: NodeOptions, now: Callable[[], float] = time.time) -> None:
         """Make the genesis state. Raises ValueError for options that no chain can have."""
-        fast = development_spec(options.slot_duration_ms, options.genesis_time)
+        fast = development_spec(
+            options.slot_duration_ms, options.genesis_time, options.overrides, options.deposit_contract
+        )
         self.options = options
         self.spec: Any = fast.spec
         self.clock = SlotClock(options.genesis_time, options.slot_duration_ms, int(self.spec.SLOTS_PER_EPOCH), now)
@@ -86,9 +95,10 @@ class BeaconNode:
         self.sync_gate = SyncGate(self.intake, self.sync_pool)
         self.exits = ExitPool(self.intake)
         self.simulated = SimulatedValidators(self.chain, self.gate, options.external, options.external_duties)
-        self.builder = BlockBuilder(self.chain, self.pool, self.sync_pool, self.exits, self.simulated)
+        self.ledger = ExecutionLedger(self.spec, self.chain.history, options.execution)
+        self.builder = BlockBuilder(self.chain, self.pool, self.sync_pool, self.exits, self.simulated, self.ledger)
         self.containers = api_containers(self.spec)
-        self.payloads = PayloadMaker(self.spec, options.blobs)
+        self.payloads = PayloadMaker(self.spec, options.blobs, options.execution)
         self.relay = Relay(self.intake, self.payloads, options.builder)
         self.desk = ProposalDesk(self.intake, self.builder, self.relay, self.payloads)
         self.distance: Callable[[], int] = lambda: 0

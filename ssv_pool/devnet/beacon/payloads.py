@@ -1,9 +1,13 @@
-"""Execution payloads of blocks: there is no execution chain behind this beacon chain, so they are made up here."""
+"""Execution payloads of blocks, made up here: they hold no transactions, whatever the execution chain does.
+
+Where there is an execution chain, a payload names one of its blocks (``execution``); else they are numbered one by one.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from ssv_pool.devnet.beacon.blobs import NO_BLOBS, BlobBundle, check_bundle, first_of, make_bundle
+from ssv_pool.devnet.beacon.execution import ExecutionSchedule
 from ssv_pool.devnet.beacon.memo import BoundedMemo
 
 NO_RECIPIENT = bytes(20)
@@ -28,9 +32,10 @@ class Payload:
 class PayloadMaker:
     """Makes payloads and remembers them by the root of their header, so that blinded blocks can be completed."""
 
-    def __init__(self, spec: Any, blobs: int = 0) -> None:
+    def __init__(self, spec: Any, blobs: int = 0, schedule: ExecutionSchedule | None = None) -> None:
         """With ``blobs`` N, the blocks of every N+1 slots carry 0 to N blobs in turn."""
         self._spec = spec
+        self._schedule = schedule
         self._bundle = make_bundle(blobs)
         self._made: BoundedMemo[bytes, Payload] = BoundedMemo(256)
 
@@ -53,7 +58,7 @@ class PayloadMaker:
             fee_recipient=fee_recipient,
             state_root=header.state_root,
             prev_randao=spec.get_randao_mix(state, spec.get_current_epoch(state)),
-            block_number=header.block_number + 1,
+            block_number=self._number(state),
             gas_limit=_towards(int(header.gas_limit), gas_limit),
             timestamp=spec.compute_time_at_slot(state, state.slot),
             extra_data=extra_data,
@@ -65,6 +70,12 @@ class PayloadMaker:
         count = int(state.slot) % (len(self._bundle.blobs) + 1)
         made = Payload(payload, first_of(self._bundle, count) if count else NO_BLOBS, value)
         return self._made.put(bytes(payload.hash_tree_root()), made)
+
+    def _number(self, state: Any) -> int:
+        if self._schedule is None:
+            return int(state.latest_execution_payload_header.block_number) + 1
+        seconds = int(self._spec.config.SLOT_DURATION_MS) // 1000
+        return self._schedule.block_of(int(state.slot), int(state.genesis_time), seconds)
 
     def find(self, root: bytes) -> Payload | None:
         """The payload whose hash tree root (and its header's) is ``root``, if it was made here lately."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssv_pool.devnet.beacon.chain import Chain
+from ssv_pool.devnet.beacon.execution import ExecutionLedger
 from ssv_pool.devnet.beacon.exits import ExitPool
 from ssv_pool.devnet.beacon.overlay.columns import read_list
 from ssv_pool.devnet.beacon.payloads import Payload
@@ -32,6 +33,7 @@ class BlockBuilder:
         sync_pool: SyncPool,
         exit_pool: ExitPool,
         simulated: SimulatedValidators,
+        ledger: ExecutionLedger,
     ) -> None:
         self._chain = chain
         self._spec = chain.spec
@@ -39,6 +41,7 @@ class BlockBuilder:
         self._sync_pool = sync_pool
         self._exit_pool = exit_pool
         self._simulated = simulated
+        self._ledger = ledger
 
     def state_for(self, slot: int) -> Any:
         """The head's state at ``slot``, on which a block for that slot is built; shared, copy before changing.
@@ -52,7 +55,7 @@ class BlockBuilder:
             raise ValueError(f"slot {slot}: the head is at slot {chain.history.head.slot}, expected an earlier one")
         return chain.state_at(slot, parent)
 
-    def revision(self, slot: int) -> tuple[bytes, int, int, int]:
+    def revision(self, slot: int) -> tuple[bytes, int, int, int, int]:
         """Changes when a block for ``slot`` built now could hold something other than one built before."""
         chain = self._chain
         chain.head()
@@ -61,6 +64,7 @@ class BlockBuilder:
             self._pool.count(slot),
             self._sync_pool.count(slot - 1),
             self._exit_pool.changes,
+            self._ledger.count,
         )
 
     def build(self, slot: int, randao_reveal: bytes, payload: Payload, graffiti: bytes = b"") -> BuiltBlock:
@@ -92,6 +96,7 @@ class BlockBuilder:
                 sync_aggregate=self.sync_aggregate(before),
                 execution_payload=payload.execution,
                 blob_kzg_commitments=payload.bundle.commitments,
+                execution_requests=self._ledger.requests(bytes(parent)),
             ),
         )
         spec.process_block(state, block)

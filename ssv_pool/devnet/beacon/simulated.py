@@ -23,15 +23,17 @@ class SimulatedValidators:
     def __init__(
         self, chain: Chain, gate: AttestationGate, external: frozenset[int], external_duties: frozenset[DutyKind]
     ) -> None:
+        """Validators that came after genesis have keys of their own: they are never run here."""
         self._chain = chain
         self._spec = chain.spec
         self._gate = gate
         self._external = external
         self._external_duties = external_duties
+        self._count = len(chain.genesis_state.validators)
 
     def runs(self, index: int, kind: DutyKind) -> bool:
         """Whether this node does duties of ``kind`` for validator ``index``."""
-        return index not in self._external or kind not in self._external_duties
+        return index < self._count and (index not in self._external or kind not in self._external_duties)
 
     def randao_reveal(self, state: Any, slot: int, proposer: int) -> bytes:
         """The proposer's RANDAO reveal for the epoch of ``slot``, 96 bytes."""

@@ -14,6 +14,7 @@ from ssv_pool.devnet.beacon.api.common import (
     json_body,
     query_uint,
     query_values,
+    versioned,
 )
 from ssv_pool.devnet.beacon.codec import JsonError, parse_hex, parse_uint, to_json
 from ssv_pool.devnet.beacon.node import BeaconNode
@@ -52,6 +53,7 @@ def routes(node: BeaconNode) -> list[web.RouteDef]:
         web.get("/eth/v1/beacon/states/{state_id}/validator_balances", area.balances),
         web.post("/eth/v1/beacon/states/{state_id}/validator_balances", area.post_balances),
         web.get("/eth/v1/beacon/states/{state_id}/validators/{validator_id}", area.validator),
+        web.get("/eth/v1/beacon/states/{state_id}/pending_deposits", area.pending_deposits),
     ]
 
 
@@ -126,6 +128,11 @@ class _States:
         size = len(members) // int(spec.SYNC_COMMITTEE_SUBNET_COUNT)
         parts = [members[start : start + size] for start in range(0, len(members), size)]
         return self._answer(state, {"validators": members, "validator_aggregates": parts})
+
+    async def pending_deposits(self, request: web.Request) -> web.Response:
+        state = self._state(request)
+        fields = {"execution_optimistic": False, "finalized": is_finalized(self._node, int(state.slot))}
+        return versioned(to_json(state.pending_deposits), **fields)
 
     async def balances(self, request: web.Request) -> web.Response:
         return self._balances(self._state(request), query_values(request, "id"))
