@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parents[2] / "scripts/lib/bench/duties.py"
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "scripts/lib/bench/duties.py"
+GAS = ROOT / "scripts/lib/bench/gas.py"
 
 pytestmark = pytest.mark.integration
 
@@ -38,3 +40,25 @@ def test_duties_are_done_and_their_cryptography_is_counted():
         assert each["cpu_ms"] > 0
         assert each["cryptography_ms"] > 0
         assert each["ratio"] == pytest.approx(each["cpu_ms"] / each["cryptography_ms"], rel=0.01)
+
+
+def test_gas_is_what_the_documentation_says():
+    command = [sys.executable, str(GAS), "--sizes", "4", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    section = (ROOT / "docs/contracts.md").read_text().partition("\n## Gas\n")[2]
+    for contract, calls in found["gas"].items():
+        lines = section.partition(f"\n### {contract}\n")[2].partition("\n### ")[0].splitlines()
+        table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")][2:]
+        said = {(row[0], row[1]): int(row[2].replace(",", "")) for row in table if row[1] in ("", "4")}
+        used = {
+            (call, size): figure
+            for call, gas in calls.items()
+            for size, figure in (gas.items() if isinstance(gas, dict) else [("", gas)])
+        }
+        assert said.keys() == used.keys()
+        assert said == {key: pytest.approx(figure, rel=0.005) for key, figure in used.items()}
+        assert all(figure > 21_000 for figure in used.values())
+    published = [row for row in section.splitlines() if row.startswith("| register 10 in bulk | 13 |")]
+    assert published[0].split(" | ")[3:] == ["1,738,195", "1,740,000 |"]

@@ -1,86 +1,91 @@
-"""Measure what the registry contract's calls cost: gas used by real transactions on anvil, for each committee size.
+"""Measure what the contracts' calls cost: gas used by real transactions on anvil, for each committee size.
 
-Each transaction is alone in its block, so a block's gas is the transaction's: execution, call data and base cost.
+Beside ours stands what the SSV network publishes of its own contract, where it does.
 """
 
 import argparse
 import json
-import secrets
 import sys
+from collections.abc import Iterator
 
-from eth_account import Account
+import gas_registry
+from gas_chain import Chain, Figures
+from gas_published import BOUND, MEASURED, SIZES
 from rich.console import Console
 from rich.table import Table
 from web3 import HTTPProvider, Web3
 
-from ssv_pool.devnet.anvil import Anvil, account_key
-from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
-from ssv_pool.registry.contract import MAX_BULK, Registration, RegistryContract
+from ssv_pool.devnet.anvil import Anvil
 
-SIZES = (4, 7, 10, 13)
-
-
-def registrations(count: int, operators: int) -> list[Registration]:
-    """Validators with random bytes for shares, which cost what real ones cost."""
-    return [
-        Registration(PublicKey(secrets.token_bytes(48)), secrets.token_bytes(96 + 304 * operators))
-        for _ in range(count)
-    ]
+COLUMNS = ("call", "operators", "ours", "SSV network, measured (paid in SSV)", "SSV network, bound (paid in ETH)")
+UNPUBLISHED = "not published"
 
 
-def measure(w3: Web3) -> dict[str, list[int]]:
-    """Gas by call and committee size, in the order of SIZES; for operators and fee recipient there is one figure."""
-    account = Account.from_key(account_key(0))
-    registry = RegistryContract.deploy(w3, account)
+def rows(figures: Figures, *, published: bool) -> Iterator[tuple[str, ...]]:
+    """The table's rows; with or without the columns of published figures."""
+    for call, gas in figures.items():
+        for size, used in gas.items() if isinstance(gas, dict) else (("", gas),):
+            beside = (_cell(MEASURED, call, size), _cell(BOUND, call, size)) if published else ()
+            yield (call, str(size), f"{used:,}", *beside)
 
-    def used() -> int:
-        return w3.eth.get_block("latest")["gasUsed"]
 
-    gas = {"deploy": [used()]}
-    # Real operator keys are 612 characters of base64.
-    registry.register_operators(account, [secrets.token_hex(306) for _ in range(max(SIZES) + 1)])
-    gas["register operator"] = [used()]
-    registry.remove_operator(account, OperatorId(max(SIZES) + 1))
-    gas["remove operator"] = [used()]
-    registry.set_fee_recipient(account, account.address)
-    gas["set fee recipient"] = [used()]
-    for size in SIZES:
-        ids = [OperatorId(number) for number in range(1, size + 1)]
-        single, bulk = registrations(3, size), registrations(MAX_BULK, size)
-        # The first validators of all operators are registered elsewhere, so that no operator's count is new.
-        registry.register_validators(Account.from_key(account_key(1)), single[2:], ids)
-        cluster = registry.register_validators(account, single[:1], ids, value=10**18)
-        gas.setdefault("register, new cluster", []).append(used())
-        cluster = registry.register_validators(account, single[1:2], ids, cluster=cluster)
-        gas.setdefault("register, known cluster", []).append(used())
-        cluster = registry.register_validators(account, bulk, ids, cluster=cluster)
-        gas.setdefault(f"register {MAX_BULK} in bulk, each", []).append(used() // MAX_BULK)
-        registry.exit_validators(account, [bulk[0].public_key], ids)
-        gas.setdefault("exit", []).append(used())
-        cluster = registry.remove_validators(account, [single[0].public_key], ids, cluster=cluster)
-        gas.setdefault("remove", []).append(used())
-        cluster = registry.remove_validators(account, [item.public_key for item in bulk], ids, cluster=cluster)
-        gas.setdefault(f"remove {MAX_BULK} in bulk, each", []).append(used() // MAX_BULK)
-        registry.withdraw(account, ids, 10**17, cluster=cluster)
-        gas.setdefault("withdraw", []).append(used())
-    return gas
+def _cell(source: Figures, call: str, size: int | str) -> str:
+    found = source.get(call)
+    if isinstance(found, dict):
+        found = found.get(size) if isinstance(size, int) else None
+    return UNPUBLISHED if found is None else f"{found:,}"
+
+
+def print_markdown(columns: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> None:
+    """The table as the documentation has it."""
+    for line in (columns, ("---", *["---:"] * (len(columns) - 1)), *lines):
+        sys.stdout.write(f"| {' | '.join(line)} |\n")
+
+
+def print_table(title: str, columns: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> None:
+    """The table as a person reads it on a terminal."""
+    table = Table(*columns, title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(part) for part in text.split(","))
+    if not set(sizes) <= set(SIZES):
+        raise argparse.ArgumentTypeError(f"{text}: expected some of {', '.join(map(str, SIZES))}")
+    return sizes
 
 
 def main() -> None:
-    """Print the table, or JSON."""
+    """Print the tables, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    as_json = parser.parse_args().json
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    how.add_argument("--markdown", action="store_true", help="print the tables as the documentation has them")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=SIZES, metavar="N[,N]", help="operators of a cluster: some of 4, 7, 10, 13"
+    )
+    options = parser.parse_args()
     with Anvil() as anvil:
-        gas = measure(Web3(HTTPProvider(anvil.url)))
-    if as_json:
-        json.dump({"operators": SIZES, "gas": gas}, sys.stdout, indent=1)
+        chain = Chain(Web3(HTTPProvider(anvil.url)))
+        found = {"SSVRegistry": gas_registry.measure(chain, options.sizes)}
+    if options.json:
+        json.dump(
+            {"operators": options.sizes, "gas": found, "measured": MEASURED, "bound": BOUND}, sys.stdout, indent=1
+        )
         sys.stdout.write("\n")
         return
-    table = Table("gas", *(f"{size} operators" for size in SIZES), title="Registry contract")
-    for call, figures in gas.items():
-        table.add_row(call, *(f"{figure:,}" for figure in figures))
-    Console().print(table)
+    for name, figures in found.items():
+        published = name == "SSVRegistry"
+        columns = COLUMNS if published else COLUMNS[:3]
+        if options.markdown:
+            sys.stdout.write(f"\n### {name}\n\n")
+            print_markdown(columns, rows(figures, published=published))
+        else:
+            print_table(name, columns, rows(figures, published=published))
 
 
 if __name__ == "__main__":
