@@ -94,6 +94,12 @@ class ChainAccess:
             raise click.UsageError(f"{what} takes {ether(wei)} ETH from the account: agree with --yes")
         click.confirm(f"{what}: {ether(wei)} ETH leave the account. Go on?", abort=True, err=True)
 
+    def amount(self, wei: int) -> str:
+        """An amount as the output shows it: wei in JSON, ETH for people."""
+        from ssv_pool.registry.transactions import ether
+
+        return str(wei) if self.as_json else f"{ether(wei)} ETH"
+
     def show(self, values: Mapping[str, Any], sent: "Sent | list[Sent] | None" = None) -> None:
         """Print the outcome: ``name  value`` lines, or one JSON object with the transactions in it."""
         listed = [] if sent is None else sent if isinstance(sent, list) else [sent]
@@ -146,7 +152,7 @@ def _transaction_lines(sent: "Sent") -> list[tuple[str, str]]:
     cost = sent.mined["gasUsed"] * sent.mined.get("effectiveGasPrice", 0)
     return [
         ("transaction", f"0x{bytes(sent.mined['transactionHash']).hex()} in block {sent.mined['blockNumber']}"),
-        ("fee", f"{ether(cost)} ETH, gas {sent.mined['gasUsed']}"),
+        ("gas paid", f"{ether(cost)} ETH, gas {sent.mined['gasUsed']}"),
     ]
 
 

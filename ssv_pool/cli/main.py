@@ -13,10 +13,15 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that ``--help`` and small commands start at once."""
 
     lazy: dict[str, tuple[str, str]] = {  # noqa: RUF012 - a table, never changed
+        "account": ("ssv_pool.cli.account:account", "Ethereum accounts that sign and pay for transactions."),
         "duties": ("ssv_pool.cli.duties:duties", "Show what became of duties, and why one failed."),
         "keys": ("ssv_pool.cli.keys:keys_group", "Split a validator key into encrypted shares."),
         "node": ("ssv_pool.cli.node:node", "Run the node alone, on a machine of its own."),
         "operator": ("ssv_pool.cli.operator:operator", "Run an operator; its key."),
+        "registry": (
+            "ssv_pool.cli.registry:registry",
+            "The registry contract: operators, validators, clusters.",
+        ),
         "slashing-protection": (
             "ssv_pool.cli.slashing:slashing_protection",
             "Import and export the signing history (EIP-3076).",

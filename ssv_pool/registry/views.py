@@ -12,7 +12,7 @@ from web3 import Web3
 
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
 from ssv_pool.registry.artifacts import published_abi
-from ssv_pool.registry.chain import checksummed, read
+from ssv_pool.registry.chain import checksummed, read, translated
 from ssv_pool.registry.events import Cluster
 
 BLOCK_SECONDS: Final = 12.0
@@ -82,6 +82,8 @@ class ClusterStatus:
     """Whether anybody may liquidate it now."""
     reserve: int
     """Wei below which it can be liquidated."""
+    block: int
+    """Number of the block whose state this is."""
 
     @property
     def liquidated(self) -> bool:
@@ -166,31 +168,36 @@ class RegistryViews:
         action = f"read cluster {','.join(map(str, operator_ids))}"
         place = checksummed(owner, "cluster owner")
         arguments = (place, list(operator_ids), astuple(cluster))
-        parameters = (
-            self._functions.getLiquidationThresholdPeriod(),
-            self._functions.getMinimumLiquidationCollateral(),
-        )
-        threshold, collateral = (int(read(self.w3, "read the registry's parameters", call)) for call in parameters)
-        if not cluster.active:
-            return ClusterStatus(place, tuple(operator_ids), cluster, cluster.balance, 0, False, collateral)
-        balance, burn_rate, liquidatable = (
-            read(self.w3, action, getattr(self._functions, name)(*arguments))
-            for name in ("getBalance", "getBurnRate", "isLiquidatable")
-        )
-        reserve = max(collateral, threshold * burn_rate) if cluster.validator_count else 0
-        return ClusterStatus(place, tuple(operator_ids), cluster, balance, burn_rate, liquidatable, reserve)
+        with translated(self.w3, action):
+            block = int(self.w3.eth.block_number)
 
-    def reserve_of(self, operator_ids: Sequence[OperatorId], validators: int) -> int:
-        """Wei that a cluster of so many validators must hold not to be liquidatable.
+        def ask(name: str, *values: Any) -> Any:
+            return read(self.w3, action, getattr(self._functions, name)(*values), block=block)
+
+        collateral = int(ask("getMinimumLiquidationCollateral"))
+        if not cluster.active:
+            # Asked as well, because a state that is not the cluster's present one is refused.
+            ask("isLiquidated", *arguments)
+            return ClusterStatus(place, tuple(operator_ids), cluster, cluster.balance, 0, False, collateral, block)
+        balance, burn_rate, liquidatable = (
+            ask(name, *arguments) for name in ("getBalance", "getBurnRate", "isLiquidatable")
+        )
+        threshold = int(ask("getLiquidationThresholdPeriod"))
+        reserve = max(collateral, threshold * burn_rate) if cluster.validator_count else 0
+        return ClusterStatus(place, tuple(operator_ids), cluster, balance, burn_rate, liquidatable, reserve, block)
+
+    def needs_of(self, operator_ids: Sequence[OperatorId], validators: int) -> tuple[int, int]:
+        """What a cluster of so many validators must hold not to be liquidatable, and pays with every block; wei.
 
         Raises:
-            ContractError: an operator's fee cannot be read.
+            ContractError: an operator's fee or a parameter cannot be read.
             UnavailableError: the node does not answer.
         """
         parameters = self.parameters()
-        rate = parameters.network_fee + sum(self.operator(operator_id).fee for operator_id in operator_ids)
-        needed = max(parameters.minimum_collateral, parameters.liquidation_threshold * rate * validators)
-        return needed if validators else 0
+        fees = parameters.network_fee + sum(self.operator(operator_id).fee for operator_id in operator_ids)
+        rate = fees * validators
+        reserve = max(parameters.minimum_collateral, parameters.liquidation_threshold * rate) if validators else 0
+        return reserve, rate
 
     def parameters(self) -> Parameters:
         """What the contract's owner has set."""

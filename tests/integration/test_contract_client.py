@@ -123,7 +123,8 @@ def test_refusals_are_sentences(registry: RegistryContract, owner: LocalAccount,
         ),
     )
     assert refusal(lambda: registry.remove_operator(owner, OperatorId(1)))[1] == (
-        f"remove operator 1: the sender {owner.address.lower()} is not the owner, {w3.eth.accounts[0].lower()} is: sign with the owner's account"
+        f"remove operator 1: the sender {owner.address.lower()} is not the owner, {w3.eth.accounts[0].lower()} is: "
+        "sign with the owner's account"
     )
     assert refusal(lambda: registry.remove_operator(owner, OperatorId(99))) == (
         "OperatorDoesNotExist",
