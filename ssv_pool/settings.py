@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ssv_pool.errors import ConfigError
 from ssv_pool.networks import SsvNetwork, network_named
@@ -129,6 +129,61 @@ class ValidatorSettings(_Section):
         return self.graffiti.encode().ljust(GRAFFITI_BYTES, b"\0")
 
 
+class PoolSettings(_Section):
+    """The staking pool that this operator is a member of; its keeper runs where a contract is named."""
+
+    contract: str | None = Field(default=None, pattern="^0x[0-9a-fA-F]{40}$")
+    """Address of the pool's contract. Without it there is no keeper."""
+    first_block: int | None = Field(default=None, ge=0)
+    """Block of that contract's deployment; the registry's first block when left out."""
+    key_file: Path | None = None
+    """The member's Ethereum key, which the keeper alone reads: a version 3 keystore, or hex digits in a file of mode
+    0600."""
+    password_file: Path | None = None
+    """File whose first line is the keystore's password."""
+    inventory: Path | None = None
+    """Folder with the key shares and deposit data of validators to come; left out, this member registers none."""
+    peers: Urls = ()
+    """Base URLs of the other members' node APIs, where their signatures are fetched."""
+    committees: Urls = ()
+    """Sets of operators that this member lets the pool register validators with, such as ``1,2,3,4``."""
+    runway_low_days: float = Field(default=14.0, gt=0)
+    """A cluster that can pay for less is topped up."""
+    runway_high_days: float = Field(default=28.0, gt=0)
+    """A cluster is topped up to so many days."""
+    report_epochs: int = Field(default=225, ge=1)
+    """Reports speak of the first slot of every so many epochs. All members must have the same."""
+    poll_seconds: float = Field(default=12.0, gt=0)
+    """Pause between two rounds of the keeper."""
+    timeout_seconds: float = Field(default=4.0, gt=0)
+    """Time limit of one request to another member."""
+    highest_fee_gwei: float | None = Field(default=None, gt=0)
+    """Most gwei per gas that is paid; twice the base fee and the tip when left out."""
+
+    @field_validator("peers")
+    @classmethod
+    def _http(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _http_urls(value) if value else ()
+
+    @field_validator("committees")
+    @classmethod
+    def _ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(",".join(map(str, _operator_ids(text))) for text in value)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "PoolSettings":
+        if self.contract is not None and self.key_file is None:
+            raise ValueError("pool.key_file where pool.contract is set")
+        if self.runway_low_days >= self.runway_high_days:
+            raise ValueError("pool.runway_low_days below pool.runway_high_days")
+        return self
+
+    @property
+    def allowed_committees(self) -> tuple[tuple[int, ...], ...]:
+        """``committees`` as operator ids, each ascending."""
+        return tuple(_operator_ids(text) for text in self.committees)
+
+
 class LogSettings(_Section):
     """Logging."""
 
@@ -166,6 +221,7 @@ class Settings(_Section):
     registry: RegistrySettings = RegistrySettings()
     p2p: P2PSettings = P2PSettings()
     validators: ValidatorSettings = ValidatorSettings()
+    pool: PoolSettings = PoolSettings()
     database_url: str | None = None
     """SQLAlchemy URL of the store; a SQLite file in ``data_dir`` when left out."""
     broker_url: str | None = Field(default=None, pattern=r"^(redis|rediss|redis\+socket|unix)://")
@@ -175,7 +231,8 @@ class Settings(_Section):
     metrics_port: Port = 15000
     """TCP port of ``/metrics``."""
     api_port: Port = 16000
-    """TCP port of the node API: ``/v1/node/health``, ``/v1/node/status``, ``/livez``, ``/readyz``."""
+    """TCP port of the node API: ``/v1/node/health``, ``/v1/node/status``, ``/v1/pool/messages``, ``/livez``,
+    ``/readyz``."""
     log: LogSettings = LogSettings()
     worker: WorkerSettings = WorkerSettings()
 
@@ -205,6 +262,11 @@ class Settings(_Section):
     def first_block(self) -> int:
         """Execution block at which registry sync starts."""
         return self.ssv_network.first_block if self.registry.first_block is None else self.registry.first_block
+
+    @property
+    def pool_first_block(self) -> int:
+        """Execution block from which on the pool's events are read."""
+        return self.first_block if self.pool.first_block is None else self.pool.first_block
 
     @property
     def store_url(self) -> str:
@@ -251,6 +313,19 @@ ENVIRONMENT: dict[str, str] = {
     "GRAFFITI": "validators.graffiti",
     "GAS_LIMIT": "validators.gas_limit",
     "BUILDER_BOOST": "validators.builder_boost",
+    "POOL_CONTRACT": "pool.contract",
+    "POOL_FIRST_BLOCK": "pool.first_block",
+    "POOL_KEY_FILE": "pool.key_file",
+    "POOL_PASSWORD_FILE": "pool.password_file",
+    "POOL_INVENTORY": "pool.inventory",
+    "POOL_PEERS": "pool.peers",
+    "POOL_COMMITTEES": "pool.committees",
+    "POOL_RUNWAY_LOW_DAYS": "pool.runway_low_days",
+    "POOL_RUNWAY_HIGH_DAYS": "pool.runway_high_days",
+    "POOL_REPORT_EPOCHS": "pool.report_epochs",
+    "POOL_POLL_SECONDS": "pool.poll_seconds",
+    "POOL_TIMEOUT_SECONDS": "pool.timeout_seconds",
+    "POOL_HIGHEST_FEE_GWEI": "pool.highest_fee_gwei",
     "DATABASE_URL": "database_url",
     "BROKER_URL": "broker_url",
     "API_HOST": "api_host",
@@ -348,6 +423,17 @@ def _http_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(url.rstrip("/") for url in urls)
 
 
+def _operator_ids(text: str) -> tuple[int, ...]:
+    """Operator ids from a text such as ``1,2,3,4``. Raises ValueError: not those of a committee."""
+    try:
+        ids = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        ids = ()
+    if len(ids) not in (4, 7, 10, 13) or list(ids) != sorted(set(ids)) or not all(0 < number < 2**64 for number in ids):
+        raise ValueError(f"4, 7, 10 or 13 operator ids in ascending order, such as 1,2,3,4, found {text[:80]!r}")
+    return ids
+
+
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
@@ -374,4 +460,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     p2p = settings.p2p
     if p2p.identity_file is not None:
         p2p = p2p.model_copy(update={"identity_file": folder / p2p.identity_file})
-    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "operator": operator, "p2p": p2p})
+    paths = {name: getattr(settings.pool, name) for name in ("key_file", "password_file", "inventory")}
+    pool = settings.pool.model_copy(update={name: folder / path for name, path in paths.items() if path is not None})
+    return settings.model_copy(
+        update={"data_dir": folder / settings.data_dir, "operator": operator, "p2p": p2p, "pool": pool}
+    )

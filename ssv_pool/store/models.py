@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Dialect, Double, ForeignKey, I
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the tables below; raised by every change of them."""
 
 EXTENDABLE_VERSION = 1
@@ -310,3 +310,39 @@ class JournalRow(Base):
     silent_operators: Mapped[list[int]] = mapped_column(JSON)
     steps: Mapped[dict[str, float]] = mapped_column(JSON)
     """Name of a step → when it was reached, seconds since the UNIX epoch."""
+
+
+class PoolMessage(Base):
+    """Something of a staking pool that this operator's keeper has signed; other members fetch it."""
+
+    __tablename__ = "pool_messages"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """EIP-712 digest of what is signed, 32 bytes."""
+    signer: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """Address, 20 bytes."""
+    kind: Mapped[str] = mapped_column(String(32))
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    signature: Mapped[bytes] = mapped_column(LargeBinary)
+    """65 bytes."""
+    signed_at: Mapped[float] = mapped_column(Double, index=True)
+    """Seconds since the UNIX epoch."""
+
+
+class PoolAudit(Base):
+    """What a keeper did, or found that somebody should know."""
+
+    __tablename__ = "pool_audit"
+    __table_args__ = (Index("ix_pool_audit_subject", "task", "subject"),)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    time: Mapped[float] = mapped_column(Double)
+    """Seconds since the UNIX epoch."""
+    task: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(200))
+    """What it is about: a public key, operator ids, a report's number."""
+    outcome: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)
+    """One line."""
+    tx_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The transaction, 32 bytes."""
