@@ -38,6 +38,19 @@ def _check_committee(context: Context, message: ProcessingMessage) -> None:
         )
 
 
+def _check_identifier(context: Context, message: ProcessingMessage) -> None:
+    """What comes as proof may have been signed in another duty: operators sign for many at one height.
+
+    The specification does not ask for this. Without it the round changes of another committee or role, which have
+    prepared nothing there, would free a leader from what was prepared, or even decided, here.
+    """
+    if message.content.identifier != context.identifier:
+        raise ProtocolError(
+            f"identifier 0x{message.content.identifier.hex()}, expected 0x{context.identifier.hex()}",
+            ErrorCode.MESSAGE_IDENTIFIER_INVALID,
+        )
+
+
 def _check_type(message: ProcessingMessage, wanted: QBFTMessageType) -> None:
     if message.content.msg_type != wanted:
         raise ProtocolError(f"message type {message.content.msg_type}, expected {wanted.name.lower()}")
@@ -66,6 +79,7 @@ def check_prepare(context: Context, message: ProcessingMessage, height: Slot, ro
     _check_proposed_root(message, root)
     _check_one_signer(message)
     _check_committee(context, message)
+    _check_identifier(context, message)
 
 
 def is_valid_prepare(context: Context, message: ProcessingMessage, height: Slot, round_: Round, root: Root) -> bool:
@@ -125,6 +139,7 @@ def check_round_change(
     _check_one_signer(message)
     message.validate()
     _check_committee(context, message)
+    _check_identifier(context, message)
     if not message.is_prepared_round_change:
         return
     prepares = message.round_changes()

@@ -9,13 +9,14 @@ from ssv_pool.protocol.qbft import Context, Controller, hash_value
 from ssv_pool.protocol.types.errors import ErrorCode, ProtocolError
 from ssv_pool.protocol.types.ids import committee_message_id
 from ssv_pool.protocol.types.messages import QBFTMessage, SignedSSVMessage, SSVMessage
-from ssv_pool.protocol.types.primitives import OperatorId, Round, Slot
+from ssv_pool.protocol.types.primitives import CommitteeId, OperatorId, Root, Round, Slot
 from ssv_pool.protocol.types.roles import MsgType, QBFTMessageType, RunnerRole
 
 IDS = (1, 2, 3, 4)
 HEIGHT = Slot(7)
 MEMBER = make_member(IDS, 4)
 IDENTIFIER = committee_message_id(DOMAIN, RunnerRole.COMMITTEE, MEMBER.committee_id)
+OTHER_ROLE = committee_message_id(DOMAIN, RunnerRole.AGGREGATOR_COMMITTEE, MEMBER.committee_id)
 VALUE = b"value"
 
 
@@ -34,6 +35,18 @@ def signed(operator_id: int, content: QBFTMessage, full_data: bytes = b"") -> Si
 
 def content(kind: QBFTMessageType, round_: int) -> QBFTMessage:
     return QBFTMessage(kind, HEIGHT, Round(round_), IDENTIFIER, hash_value(VALUE))
+
+
+def round_change(operator_id: int, **changed: object) -> SignedSSVMessage:
+    """Asks for round 2, having prepared nothing; ``changed`` fields differ."""
+    asked = replace(content(QBFTMessageType.ROUND_CHANGE, 2), root=Root(bytes(32)))
+    return signed(operator_id, replace(asked, **changed))
+
+
+def proposal_after(round_changes: list[SignedSSVMessage]) -> SignedSSVMessage:
+    """Operator 2's in round 2, because of these round changes alone."""
+    proposed = content(QBFTMessageType.PROPOSAL, 2)
+    return signed(2, replace(proposed, round_change_justification=encoded(round_changes)), VALUE)
 
 
 def encoded(messages: list[SignedSSVMessage]) -> tuple[bytes, ...]:
@@ -99,4 +112,50 @@ def test_prepares_of_another_round_do_not() -> None:
     others = [signed(operator_id, content(QBFTMessageType.PREPARE, 2)) for operator_id in (1, 2, 3)]
     with pytest.raises(ProtocolError) as caught:
         take(proposal(others))
+    assert caught.value.outermost_code == ErrorCode.PREPARE_MESSAGE_INVALID
+
+
+def test_a_quorum_of_round_changes_justifies_it() -> None:
+    instance = take(proposal_after([round_change(number) for number in (1, 2, 3)])).instance(HEIGHT)
+    assert instance is not None
+    assert (instance.state.round, instance.state.accepted_proposal is not None) == (2, True)
+
+
+@pytest.mark.parametrize("senders", [(), (1,), (1, 2), (1, 2, 2), (2, 2, 2)])
+def test_round_changes_of_fewer_than_a_quorum_of_operators_justify_nothing(senders: tuple[int, ...]) -> None:
+    with pytest.raises(ProtocolError):
+        take(proposal_after([round_change(number) for number in senders]))
+
+
+def test_a_round_change_that_somebody_else_signed_justifies_nothing() -> None:
+    first, second, third = (round_change(number) for number in (1, 2, 3))
+    with pytest.raises(ProtocolError):
+        take(proposal_after([first, second, replace(third, operator_ids=(OperatorId(4),))]))
+
+
+@pytest.mark.parametrize(
+    "replayed",
+    [
+        {"height": Slot(6)},
+        {"round": Round(3)},
+        {"round": Round(1)},
+        {"identifier": OTHER_ROLE},
+        {"identifier": committee_message_id(DOMAIN, RunnerRole.COMMITTEE, CommitteeId(b"\x01" * 32))},
+    ],
+    ids=["earlier duty", "later round", "earlier round", "other role", "other committee"],
+)
+def test_round_changes_of_another_duty_or_round_are_no_justification(replayed: dict[str, object]) -> None:
+    """Replay: well signed by a quorum, but said of something else."""
+    with pytest.raises(ProtocolError):
+        take(proposal_after([round_change(number, **replayed) for number in (1, 2, 3)]))
+
+
+@pytest.mark.parametrize(
+    "replayed", [{"height": Slot(6)}, {"identifier": OTHER_ROLE}], ids=["earlier duty", "other role"]
+)
+def test_prepares_of_another_duty_prove_nothing(replayed: dict[str, object]) -> None:
+    """Replay: a quorum did prepare this value, in another duty."""
+    other = replace(content(QBFTMessageType.PREPARE, 1), **replayed)
+    with pytest.raises(ProtocolError) as caught:
+        take(proposal([signed(number, other) for number in (1, 2, 3)]))
     assert caught.value.outermost_code == ErrorCode.PREPARE_MESSAGE_INVALID
