@@ -41,6 +41,16 @@ def test_quorum_or_more_give_the_validator_s_signature(ids: list[int], size: int
     assert scheme.reconstruct([item]) == [bls.sign(secret, ROOT)]
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_whose_partials_come_first_changes_nothing(data: st.DataObject) -> None:
+    """Every operator rebuilds from those it got, in the order in which they came: all get one signature."""
+    secret, everything = validator([1, 5, 9, 2000], count=4)
+    order = data.draw(st.permutations(list(everything.partials)))[: data.draw(st.integers(3, 4))]
+    item = Reconstruction(everything.public_key, ROOT, {number: everything.partials[number] for number in order})
+    assert scheme.reconstruct([item]) == [bls.sign(secret, ROOT)]
+
+
 def test_ids_of_any_size() -> None:
     secret, item = validator([2**64 - 1, 2**63, 17, 2**40 + 1])
     assert scheme.reconstruct([item]) == [bls.sign(secret, ROOT)]

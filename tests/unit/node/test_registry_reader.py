@@ -294,6 +294,14 @@ def test_new_shares_sign_nothing_up_to_the_present_epoch(registry: Registry) -> 
     assert registry.protection.marks(registry.share(0)) == marks(100, 3216)
 
 
+def test_a_share_of_the_first_epoch_has_no_epoch_before_it(registry: Registry) -> None:
+    """The source is the epoch before the target, but in epoch 0, which would make it 2^64 - 1."""
+    registry.register(0, since=time_of(0), status="active")
+    state = registry.load(time_of(0))
+    assert registry.running(state) == [0]
+    assert registry.protection.marks(registry.share(0)) == Marks(*[0] * 6)
+
+
 def test_a_restart_raises_nothing(registry: Registry) -> None:
     registry.register(0, status="active")
     registry.load()

@@ -8,7 +8,8 @@ import pytest
 from ssv_pool.errors import UnavailableError
 from ssv_pool.observability import metrics
 from ssv_pool.observability.health import Health
-from ssv_pool.observability.http import StatusServer, api_routes, metrics_routes
+from ssv_pool.observability.http import Route, StatusServer, api_routes, metrics_routes
+from ssv_pool.settings import Settings
 
 
 def test_health_is_503_until_every_part_is_good() -> None:
@@ -60,5 +61,38 @@ def test_a_page_that_fails_is_an_answer_too() -> None:
             answer = client.get("/v1/node/status")
             assert (answer.status_code, answer.json()) == (500, {"error": "internal error, the log says which"})
             assert client.get("/livez").status_code == 200
+    finally:
+        server.close()
+
+
+PROFILERS = ("/debug/pprof/", "/debug/pprof/profile?seconds=1", "/debug/vars", "/debug", "/profile", "/_profiler", "/")
+DEBUGGERS = ("/console", "/admin", "/shutdown", "/v1/node/config", "/v1/keys", "/../etc/passwd", "/v1/node/sign")
+
+
+@pytest.mark.parametrize("routes", [metrics_routes(), api_routes(Health(()), {"/v1/node/status": dict})])
+def test_nothing_to_profile_or_debug_is_served(routes: dict[str, Route]) -> None:
+    server = StatusServer("127.0.0.1", 0, routes)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+            found = {path: client.get(path).status_code for path in (*PROFILERS, *DEBUGGERS)}
+    finally:
+        server.close()
+    assert set(found.values()) == {404}
+
+
+def test_the_ports_are_of_this_machine_unless_somebody_says_otherwise() -> None:
+    assert Settings.model_fields["api_host"].default == "127.0.0.1"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"])
+def test_nobody_can_hand_in_anything_to_be_signed(method: str) -> None:
+    """Pages are only read: there is no request whose body anybody looks at."""
+    pages = {"/v1/node/status": dict}
+    server = StatusServer("127.0.0.1", 0, api_routes(Health(()), pages) | metrics_routes())
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+            for path in (*api_routes(Health(()), pages), "/metrics", "/v1/node/sign", "/eth/v1/keystores"):
+                answer = client.request(method, path, json={"root": "0x" + "11" * 32})
+                assert answer.status_code == 501
     finally:
         server.close()

@@ -1,7 +1,9 @@
 import copy
 import logging
 import pickle
+import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,23 @@ def test_secrets_never_show(signer: LocalSigner, caplog: pytest.LogCaptureFixtur
         assert f"{secret:x}" not in shown
         assert str(secret) not in shown
     assert repr(signer) == "LocalSigner(3 shares)"
+
+
+def test_of_two_votes_signed_by_two_threads_at_once_one_is_refused(signer: LocalSigner) -> None:
+    """Check and record are one step: no thread gets between another's look and its note."""
+    signed: list[tuple[int, Root]] = []
+
+    def vote(target: int, root: Root, together: threading.Barrier) -> None:
+        together.wait(10)
+        with suppress(SlashableError):
+            signer.sign_attestations(SHARES[:1], [root], Epoch(target - 1), Epoch(target))
+            signed.append((target, root))
+
+    for target in range(20, 60):
+        together = threading.Barrier(4)
+        threads = [threading.Thread(target=vote, args=(target, Root(bytes([n]) * 32), together)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert [target for target, _ in sorted(signed)] == list(range(20, 60))
