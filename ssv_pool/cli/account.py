@@ -18,16 +18,17 @@ def account() -> None:
 @account.command()
 @click.option("--out", required=True, type=FILE, help="Keystore to write; an existing file is never overwritten.")
 @click.option("--password-file", type=FILE, help="File with the password that is to encrypt it; asked for without it.")
+@click.option("--light", is_flag=True, help="Opened with little work: quick, and only for accounts on test chains.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def new(out: Path, password_file: Path | None, as_json: bool) -> None:
+def new(out: Path, password_file: Path | None, light: bool, as_json: bool) -> None:
     """Make a new account and write its key encrypted (JSON keystore, version 3, mode 0600); prints its address."""
     from ssv_pool.crypto.files import refuse_existing
-    from ssv_pool.registry.accounts import new_account, write_keystore
+    from ssv_pool.registry.accounts import LIGHT_SCRYPT_COST, SCRYPT_COST, new_account, write_keystore
 
     refuse_existing(out)
     secret = password(password_file, "Password for the new keystore", "--password-file", new=True)
     made = new_account()
-    write_keystore(out, made, secret)
+    write_keystore(out, made, secret, cost=LIGHT_SCRYPT_COST if light else SCRYPT_COST)
     click.echo(json.dumps({"address": made.address, "keystore": str(out)}) if as_json else made.address)
 
 

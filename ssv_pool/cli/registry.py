@@ -8,7 +8,7 @@ from ssv_pool.cli.registry_operators import operators_group
 from ssv_pool.cli.registry_options import Address, RegistryTarget, registry_options
 from ssv_pool.cli.registry_validators import validators_group
 from ssv_pool.errors import SsvPoolError
-from ssv_pool.registry.calls import PARAMETERS, VALIDATORS_PER_OPERATOR
+from ssv_pool.registry.parameters import PARAMETERS, VALIDATORS_PER_OPERATOR
 
 
 @click.group("registry")

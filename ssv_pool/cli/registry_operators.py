@@ -47,33 +47,43 @@ def operators_group() -> None:
 
 
 @operators_group.command()
-@click.option("--operator-key", type=FILE, help="The operator's encrypted_private_key.json.")
+@click.option("--operator-key", "key_files", type=FILE, multiple=True, help="An operator's encrypted_private_key.json.")
 @click.option(
-    "--public-key", metavar="BASE64", help="The operator's public key instead, as `operator keys show` prints it."
+    "--public-key",
+    "public_keys",
+    multiple=True,
+    metavar="BASE64",
+    help="An operator's public key instead, as `operator keys show` prints it.",
 )
 @click.option("--fee", type=Fee(), default=0, help=f"{_FEE_HELP} Default: none.")
-@click.option("--private", is_flag=True, help="Only owners on the operator's list may use it.")
+@click.option("--private", is_flag=True, help="Only owners on an operator's list may use it.")
 @registry_options
 @sending_options
 def register(
-    operator_key: Path | None,
-    public_key: str | None,
+    key_files: tuple[Path, ...],
+    public_keys: tuple[str, ...],
     fee: int,
     private: bool,
     target: RegistryTarget,
     access: ChainAccess,
 ) -> None:
-    """Register an operator, owned by the account; prints its id.
+    """Register an operator, owned by the account, or several; prints their ids.
 
     A public key can be registered once, for ever. The fee cannot be raised from zero later.
     """
-    text = _public_key(operator_key, public_key)
+    texts = _public_keys(key_files, public_keys)
     contract = target.open(access)
     sender = access.sender(contract.w3)
-    call = contract.calls.register_operator(text, fee=fee, private=private)
-    sent = contract.send(sender, call, dry_run=access.dry_run)
-    number = None if access.dry_run else contract.history.operator_id_of(call.action, sent.receipt)
-    access.show({"operator": number, "owner": sender.address, "fee": _fee(fee, access), "private": private}, sent)
+    calls = [contract.calls.register_operator(text, fee=fee, private=private) for text in texts]
+    if access.dry_run:
+        sent = [contract.send(sender, call, dry_run=True) for call in calls]
+    else:
+        # All are sent before the first is awaited.
+        pending = [sender.submit(call.action, call.function) for call in calls]
+        sent = [sender.wait(item) for item in pending]
+    ids = [contract.history.operator_id_of(item.plan.action, item.receipt) for item in sent if item.mined is not None]
+    values = {"operators": ids, "owner": sender.address, "fee": _fee(fee, access), "private": private}
+    access.show(values, sent)
 
 
 @operators_group.command()
@@ -328,19 +338,21 @@ def _send(
     access.show(values, sent)
 
 
-def _public_key(key_file: Path | None, text: str | None) -> str:
-    """The base64 text to register, judged to be an operator's key."""
-    from ssv_pool.crypto import key_file as key_files
-    from ssv_pool.crypto import operator_keys
+def _public_keys(key_files: tuple[Path, ...], texts: tuple[str, ...]) -> list[str]:
+    """The base64 texts to register, judged to be operators' keys."""
+    from ssv_pool.crypto import key_file, operator_keys
 
-    if (key_file is None) == (text is None):
-        raise click.UsageError("give the operator's key either by --operator-key FILE or by --public-key BASE64")
-    if key_file is not None:
-        return operator_keys.public_key_to_base64(key_files.read_public_key(key_file))
-    try:
-        return operator_keys.public_key_to_base64(operator_keys.public_key_from_base64(text or ""))
-    except operator_keys.OperatorKeyError as error:
-        raise click.BadParameter(str(error), param_hint="--public-key") from None
+    found = [key_file.read_public_key(path) for path in key_files]
+    for text in texts:
+        try:
+            found.append(operator_keys.public_key_from_base64(text))
+        except operator_keys.OperatorKeyError as error:
+            raise click.BadParameter(str(error), param_hint="--public-key") from None
+    if not found:
+        raise click.UsageError("give the operator's key by --operator-key FILE or by --public-key BASE64")
+    if len(set(found)) != len(found):
+        raise click.UsageError("an operator's key is given twice: give each once")
+    return [operator_keys.public_key_to_base64(key) for key in found]
 
 
 def _fee(wei: int, access: ChainAccess) -> Any:

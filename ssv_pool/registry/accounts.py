@@ -21,6 +21,9 @@ from ssv_pool.errors import KeyFileError
 SCRYPT_COST: Final = 262_144
 """scrypt's n that is written: 256 MiB of memory and about a second."""
 
+LIGHT_SCRYPT_COST: Final = 4_096
+"""scrypt's n for accounts on test chains: 4 MiB of memory and milliseconds."""
+
 _LARGEST_SCRYPT_MEMORY: Final = 1024 * 1024 * 1024
 _LARGEST_PBKDF2_ROUNDS: Final = 50_000_000
 _OTHERS: Final = 0o077

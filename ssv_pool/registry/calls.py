@@ -6,7 +6,7 @@ Selectors are those of the SSV network contract, so that a call is good for eith
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Final
+from typing import Any
 
 from web3 import Web3
 from web3.contract.contract import ContractConstructor, ContractFunction
@@ -16,9 +16,7 @@ from ssv_pool.registry import abi
 from ssv_pool.registry.artifacts import compile_contract, published_abi
 from ssv_pool.registry.chain import checksummed
 from ssv_pool.registry.events import Cluster
-
-VALIDATORS_PER_OPERATOR: Final = 3_000
-"""Default limit of validators per operator of a deployed registry."""
+from ssv_pool.registry.parameters import PARAMETERS, VALIDATORS_PER_OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +38,6 @@ class Registration:
     """The validator's key, 48 bytes."""
     shares: bytes
     """Owner's signature, share public keys and encrypted shares: 96 + 304·n bytes."""
-
-
-PARAMETERS: Final = {
-    "network-fee": ("updateNetworkFee", "wei per block and validator"),
-    "operator-fee-increase-limit": ("updateOperatorFeeIncreaseLimit", "hundredths of a percent"),
-    "declare-period": ("updateDeclareOperatorFeePeriod", "seconds"),
-    "execute-period": ("updateExecuteOperatorFeePeriod", "seconds"),
-    "maximum-operator-fee": ("updateMaximumOperatorFee", "wei per block and validator"),
-    "liquidation-threshold": ("updateLiquidationThresholdPeriod", "blocks"),
-    "minimum-collateral": ("updateMinimumLiquidationCollateral", "wei"),
-}
-"""Parameters that the contract's owner sets: name → function and unit."""
 
 
 def deployment(w3: Web3, validators_per_operator: int = VALIDATORS_PER_OPERATOR) -> Call:

@@ -18,10 +18,11 @@ from web3.types import TxReceipt
 from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
 from ssv_pool.registry import chain
 from ssv_pool.registry.artifacts import published_abi
-from ssv_pool.registry.calls import VALIDATORS_PER_OPERATOR, Call, Registration, RegistryCalls, deployment
+from ssv_pool.registry.calls import Call, Registration, RegistryCalls, deployment
 from ssv_pool.registry.chain import ContractError, translated
 from ssv_pool.registry.events import Cluster
 from ssv_pool.registry.history import NEW_CLUSTER, RegistryHistory
+from ssv_pool.registry.parameters import VALIDATORS_PER_OPERATOR
 from ssv_pool.registry.transactions import ZERO_ADDRESS, Sent, TransactionSender
 from ssv_pool.registry.views import ClusterStatus, OperatorRecord, RegistryViews
 
