@@ -115,32 +115,64 @@ class RegistryHistory:
         raise ContractError(f"{action}: transaction 0x{receipt['transactionHash'].hex()} left no event")
 
     def _logs(self, topics: Sequence[Sequence[bytes]], *, newest_first: bool = False) -> Iterator[LogReceipt]:
-        """Events since the first block, in ranges that grow until the node refuses one, and then shrink."""
-        wanted: list[Any] = [[f"0x{topic.hex()}" for topic in place] for place in topics]
-        with translated(self.w3, "read the registry's events"):
-            head = int(self.w3.eth.block_number)
-            low, high, size, refused = self.first_block, head, _FIRST_RANGE, False
-            while low <= high:
-                start, end = (max(low, high - size + 1), high) if newest_first else (low, min(high, low + size - 1))
-                try:
-                    logs = self.w3.eth.get_logs(
-                        {
-                            "address": self.address,
-                            "topics": wanted,
-                            "fromBlock": BlockNumber(start),
-                            "toBlock": BlockNumber(end),
-                        }
-                    )
-                except Web3RPCError:
-                    if size == 1:
-                        raise
-                    size, refused = max(1, size // 2), True
-                    continue
-                logs.sort(key=lambda log: (log["blockNumber"], log["logIndex"]), reverse=newest_first)
-                yield from logs
-                low, high = (low, start - 1) if newest_first else (end + 1, high)
-                if not refused:
-                    size = min(2 * size, _LARGEST_RANGE)
+        return search_logs(
+            self.w3,
+            self.address,
+            topics,
+            first_block=self.first_block,
+            newest_first=newest_first,
+            what="the registry's events",
+        )
+
+
+def search_logs(
+    w3: Web3,
+    address: ChecksumAddress,
+    topics: Sequence[Sequence[bytes]],
+    *,
+    first_block: int,
+    newest_first: bool = False,
+    what: str,
+) -> Iterator[LogReceipt]:
+    """A contract's logs, in order, in ranges of blocks that grow until the node refuses one, and then shrink.
+
+    Args:
+        w3: connection to an execution node.
+        address: the contract's.
+        topics: for each place the topics that are wanted, 32 bytes each; none for any.
+        first_block: where the search begins, or ends when it goes backwards.
+        newest_first: whether to begin at the chain's head.
+        what: what is read, for error texts.
+
+    Raises:
+        ContractError: the node refuses even a range of one block.
+        UnavailableError: the node does not answer.
+    """
+    wanted: list[Any] = [[f"0x{topic.hex()}" for topic in place] or None for place in topics]
+    with translated(w3, f"read {what}"):
+        head = int(w3.eth.block_number)
+        low, high, size, refused = first_block, head, _FIRST_RANGE, False
+        while low <= high:
+            start, end = (max(low, high - size + 1), high) if newest_first else (low, min(high, low + size - 1))
+            try:
+                logs = w3.eth.get_logs(
+                    {
+                        "address": address,
+                        "topics": wanted,
+                        "fromBlock": BlockNumber(start),
+                        "toBlock": BlockNumber(end),
+                    }
+                )
+            except Web3RPCError:
+                if size == 1:
+                    raise
+                size, refused = max(1, size // 2), True
+                continue
+            logs.sort(key=lambda log: (log["blockNumber"], log["logIndex"]), reverse=newest_first)
+            yield from logs
+            low, high = (low, start - 1) if newest_first else (end + 1, high)
+            if not refused:
+                size = min(2 * size, _LARGEST_RANGE)
 
 
 def _word(address: str) -> bytes:
