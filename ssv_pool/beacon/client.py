@@ -11,7 +11,7 @@ from functools import partial
 
 import httpx
 
-from ssv_pool.beacon import block_api, chain_api, duty_api, history_api, pool_api
+from ssv_pool.beacon import block_api, chain_api, duty_api, history_api, pool_api, state_api
 from ssv_pool.beacon.answers import AttesterDuties, BeaconValidator, ProposerDuties, Refusal, SyncStatus
 from ssv_pool.beacon.block_api import BlockOrder, ProducedBlock, SignedBlock
 from ssv_pool.beacon.duty_api import CommitteeSubscription, SyncSubscription
@@ -20,6 +20,7 @@ from ssv_pool.beacon.events import BeaconEvent, EventStream
 from ssv_pool.beacon.history_api import ChainBlock
 from ssv_pool.beacon.node import Attempt, BeaconNode, Request, Result
 from ssv_pool.beacon.nodes import BeaconNodes, NodeStatus
+from ssv_pool.beacon.state_api import ValidatorState
 from ssv_pool.protocol.chain import BeaconChain
 from ssv_pool.protocol.events import SignedAttestation, SignedSyncCommitteeMessage
 from ssv_pool.protocol.types.beacon import AttestationData
@@ -102,6 +103,26 @@ class BeaconClient:
     def committees(self, epoch: Epoch, slot: Slot) -> dict[tuple[Slot, int], tuple[ValidatorIndex, ...]]:
         """The beacon committees of a slot in ``epoch``, the head's one or one beside it: members by slot and index."""
         return self._first(history_api.committees_at(epoch, slot))
+
+    def validator_states(self, state: str, public_keys: Sequence[PublicKey]) -> dict[PublicKey, ValidatorState]:
+        """Those of these validators that a state (``head`` or a slot's number) has, with their balances."""
+        return self._first(state_api.validator_states(state, public_keys)) if public_keys else {}
+
+    def pending_deposits(self, state: str = "head") -> frozenset[PublicKey] | None:
+        """Keys of the deposits that wait in a state; None where the node does not tell."""
+        return self._first(state_api.pending_deposits(state))
+
+    def finalized_epoch(self) -> Epoch:
+        """The epoch of the finalized checkpoint."""
+        return self._first(state_api.finalized_epoch())
+
+    def execution_block(self, slot: Slot) -> int | None:
+        """Number of the execution block in the canonical block of a slot; None where the slot has no block."""
+        return self._first(state_api.execution_block(slot))
+
+    def shard_committee_period(self) -> int:
+        """Epochs that a validator must have been active before it may exit."""
+        return self._first(state_api.shard_committee_period())
 
     def liveness(self, epoch: Epoch, indices: Sequence[ValidatorIndex]) -> dict[ValidatorIndex, bool] | None:
         """Which of these validators were seen at work in ``epoch``; None where the node keeps no account of that."""
