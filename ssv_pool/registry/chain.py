@@ -28,12 +28,6 @@ from ssv_pool.registry.reverts import describe_revert
 REQUEST_SECONDS: Final = 30.0
 """Time limit of one request to the execution node."""
 
-WEI: Final = 10**18
-"""Wei in one ETH."""
-
-GWEI: Final = 10**9
-"""Wei in one gwei."""
-
 
 class ContractError(SsvPoolError):
     """A contract refused a call, or the node refused its transaction."""

@@ -6,6 +6,7 @@ error of a published ABI without a sentence here is shown with the names of its 
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
+from ssv_pool.registry.amounts import ether
 from ssv_pool.registry.artifacts import contracts_folder
 
 _SENTENCES: Final = {
@@ -76,6 +78,51 @@ _SENTENCES: Final = {
 }
 """Error signature to sentence; the placeholders are the error's values."""
 
+_POOL_SENTENCES: Final = {
+    "ApprovalOfStranger(address)": "an approval is signed by {0}, who is no member of the pool: leave it out",
+    "ApprovalsUnsorted()": "the approvals are not in ascending order of their signers, or one is twice: sort them",
+    "BudgetExceeded(uint256,uint256)": (
+        "clusters may still get {0:eth} ETH in this window, {1:eth} were asked: ask for less, or wait"
+    ),
+    "CommitteeNotAllowed()": "a quorum has not allowed this committee: have it allowed, or choose another",
+    "DepositRootChanged(bytes32,bytes32)": (
+        "the deposit contract's root is {1}, and {0} was approved: somebody has deposited, judge and approve again"
+    ),
+    "InsufficientAllowance(uint256,uint256)": (
+        "the spender may move {0:eth} shares, and {1:eth} are needed: have the holder approve more"
+    ),
+    "InsufficientShares(uint256,uint256)": "the account holds {0:eth} shares, and {1:eth} are needed: ask for less",
+    "InvalidMembers()": "members must be 1 to 13 ascending addresses, and the quorum more than two thirds of them",
+    "InvalidParameters()": "a parameter is out of its bounds: docs/contracts.md lists them",
+    "InvalidReceiver(address)": "{0} cannot receive shares or payments: name another address",
+    "KeyUsed(bytes)": "validator {0} was used before, and a key is used once: take the next one",
+    "NoExitNeeded()": "withdrawals are covered by what is free or on its way: no exit is needed",
+    "NotAContract()": "the registry's or the deposit contract's address has no code: check both",
+    "NotAnnounced()": "nothing was announced: announce the change first",
+    "NotEnoughFree(uint256,uint256)": "the pool has {0:eth} ETH free, and {1:eth} are needed: wait for more",
+    "NotMember(address)": "the sender {0} is no member of the pool: sign with a member's account",
+    "NotPaused()": "the pool is not paused: nothing is to be done",
+    "NothingLeft()": "the pool has shares and no assets: staking begins again when a report has booked some",
+    "NothingToClaim(uint256)": "request {0} cannot be claimed: it is not finalised, was paid, or does not exist",
+    "PauseTooSoon(uint256)": "the pool was paused lately and can be paused again from {0:time} on: wait",
+    "PoolPaused(uint256)": "the pool is paused until {0:time} at most: wait, or ask its owner",
+    "QuorumMissing(uint256,uint256)": "{0} approvals of members, and {1} are needed: collect more",
+    "ReportExceedsBalance(uint256,uint256)": "the report books {0:eth} ETH received, {1:eth} are there: make it anew",
+    "ReportFromFuture()": "the report is of a block that is not past: make it anew",
+    "ReportOutOfBounds(int256,int256,int256)": (
+        "the report changes the assets by {0:eth} ETH, and from {1:eth} to {2:eth} is allowed: judge it"
+    ),
+    "ReportTooOld()": "the report is not newer than the last in every number: make it anew",
+    "RequestTooLarge(uint256,uint256)": "the request is worth {0:eth} ETH, and {1:eth} are the most: split it",
+    "RequestTooSmall(uint256,uint256)": "the request is worth {0:eth} ETH, and {1:eth} are the least: ask for more",
+    "StakeTooSmall(uint256,uint256)": "the stake is {0:eth} ETH, and {1:eth} are the least: stake more",
+    "TooEarly(uint256)": "the change can be put into force from {0:time} on: wait",
+    "WrongNonce(uint256)": "the cluster's next nonce is {0}: approve again with it",
+    "WrongReportNumber(uint64)": "the next report has number {0}: somebody has reported, make it anew",
+    "WrongValidatorState(bytes,uint8)": "validator {0} is in state {1}, which forbids this: look at its state",
+}
+"""The same for errors that only the staking pool has."""
+
 _STRING_ERROR: Final = "Error(string)"
 _PANIC: Final = "Panic(uint256)"
 
@@ -107,11 +154,31 @@ def describe_revert(data: bytes) -> Revert:
             return Revert("", values, f"the contract refused it: {values[0]}")
         if signature == _PANIC:
             return Revert("", values, f"the contract stopped with panic code {values[0]}")
-        shown = (f"0x{value.hex()}" if isinstance(value, bytes) else value for value in values)
-        return Revert(name, values, _SENTENCES[signature].format(*shown))
+        sentence = _SENTENCES.get(signature) or _POOL_SENTENCES[signature]
+        return Revert(name, values, sentence.format(*map(_shown, values)))
     if (published := _published().get(data[:4])) is not None:
         return _by_names(published, data)
     return Revert("", (), f"the contract refused it with an unknown error (0x{data[:4].hex()})")
+
+
+class _Number(int):
+    """A value that a sentence may show as ETH (`:eth`) or as a time (`:time`)."""
+
+    def __format__(self, spec: str) -> str:
+        if spec == "eth":
+            return ether(self)
+        if spec == "time":
+            try:
+                return datetime.fromtimestamp(self, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            except (OverflowError, ValueError, OSError):
+                return str(int(self))
+        return int(self).__format__(spec)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    return _Number(value) if isinstance(value, int) else value
 
 
 def _by_names(published: tuple[str, tuple[str, ...], tuple[str, ...]], data: bytes) -> Revert:
@@ -121,8 +188,7 @@ def _by_names(published: tuple[str, tuple[str, ...], tuple[str, ...]], data: byt
         values = decode(types, data[4:])
     except (DecodingError, OverflowError):
         return Revert("", (), f"the contract refused it with a damaged {name} error (0x{data.hex()})")
-    shown = (f"0x{value.hex()}" if isinstance(value, bytes) else value for value in values)
-    listed = ", ".join(f"{label} {value}" for label, value in zip(names, shown, strict=True))
+    listed = ", ".join(f"{label} {value}" for label, value in zip(names, map(_shown, values), strict=True))
     return Revert(name, values, f"the contract refused it: {name}" + (f" ({listed})" if listed else ""))
 
 
@@ -139,4 +205,4 @@ def _published() -> dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]:
     return found
 
 
-_BY_SELECTOR: Final = {keccak(text=text)[:4]: text for text in (*_SENTENCES, _STRING_ERROR, _PANIC)}
+_BY_SELECTOR: Final = {keccak(text=text)[:4]: text for text in (*_SENTENCES, *_POOL_SENTENCES, _STRING_ERROR, _PANIC)}

@@ -31,8 +31,11 @@ from web3.types import BlockIdentifier, Nonce, TxParams, TxReceipt, Wei
 
 from ssv_pool.errors import ConfigError, UnavailableError
 from ssv_pool.registry import chain
+from ssv_pool.registry.amounts import GWEI, ether
 from ssv_pool.registry.artifacts import Abi
-from ssv_pool.registry.chain import GWEI, WEI, ContractError, translated
+from ssv_pool.registry.chain import ContractError, translated
+
+__all__ = ["ZERO_ADDRESS", "Pending", "Plan", "Progress", "Sent", "TransactionSender", "ether", "state_folder"]
 
 ZERO_ADDRESS: Final = "0x" + "00" * 20
 """Where nothing is; stands for a contract's address while it is being made."""
@@ -413,10 +416,3 @@ class TransactionSender:
             yield
         finally:
             os.close(descriptor)
-
-
-def ether(wei: int) -> str:
-    """Wei as ETH in decimals, exact and without zeros at the end."""
-    sign, wei = ("-", -wei) if wei < 0 else ("", wei)
-    whole, part = divmod(wei, WEI)
-    return f"{sign}{whole}" + (f".{part:018d}".rstrip("0") if part else "")

@@ -1,14 +1,29 @@
 """Custom errors as sentences."""
 
+import json
+from pathlib import Path
+
+import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssv_pool.registry import reverts
+from ssv_pool.registry.artifacts import contracts_folder
 from ssv_pool.registry.reverts import Revert, describe_revert
 
 CALLER = "0x" + "aa" * 20
 OWNER = "0x" + "bb" * 20
+VALUES = {
+    "address": OWNER,
+    "bytes": b"\x01",
+    "bytes32": bytes(32),
+    "int256": -5,
+    "uint256": 5,
+    "uint64": 5,
+    "uint8": 5,
+}
 
 
 def reverted(signature: str, types: list[str], *values: object) -> bytes:
@@ -65,3 +80,40 @@ def test_nothing_unknown_and_damaged() -> None:
 def test_any_bytes_are_described(signature: str, rest: bytes) -> None:
     assert describe_revert(keccak(text=signature)[:4] + rest).sentence
     assert describe_revert(rest).sentence
+
+
+def test_every_published_error_has_a_sentence() -> None:
+    for path in sorted((contracts_folder() / "abi").glob("*.json")):
+        for entry in json.loads(path.read_text()):
+            if entry["type"] != "error":
+                continue
+            types = [field["type"] for field in entry["inputs"]]
+            values = [VALUES[kind] for kind in types]
+            revert = describe_revert(reverted(f"{entry['name']}({','.join(types)})", types, *values))
+            assert revert.name == entry["name"]
+            assert not revert.sentence.startswith("the contract refused it"), entry["name"]
+
+
+def test_amounts_and_times_are_readable() -> None:
+    small = reverted("StakeTooSmall(uint256,uint256)", ["uint256", "uint256"], 10**15, 10**16)
+    assert describe_revert(small).sentence == "the stake is 0.001 ETH, and 0.01 are the least: stake more"
+    early = reverted("TooEarly(uint256)", ["uint256"], 1_800_000_000)
+    assert describe_revert(early).sentence == "the change can be put into force from 2027-01-15 08:00 UTC on: wait"
+    never = reverted("TooEarly(uint256)", ["uint256"], 2**256 - 1)
+    assert str(2**256 - 1) in describe_revert(never).sentence
+
+
+def test_a_published_error_without_a_sentence_is_shown_by_its_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "abi").mkdir()
+    inputs = [{"type": "uint256", "name": "found"}, {"type": "bytes", "name": "key"}]
+    (tmp_path / "abi" / "Other.json").write_text(json.dumps([{"type": "error", "name": "Odd", "inputs": inputs}]))
+    monkeypatch.setattr(reverts, "contracts_folder", lambda: tmp_path)
+    reverts._published.cache_clear()
+    try:
+        data = reverted("Odd(uint256,bytes)", ["uint256", "bytes"], 5, b"\x01")
+        assert describe_revert(data).sentence == "the contract refused it: Odd (found 5, key 0x01)"
+        assert describe_revert(data[:40]).sentence.startswith("the contract refused it with a damaged Odd error")
+    finally:
+        reverts._published.cache_clear()
