@@ -38,6 +38,8 @@ from ssv_pool.registry.artifacts import published_abi
 from ssv_pool.registry.events import decode_event
 from ssv_pool.registry.reverts import describe_revert
 
+pytestmark = pytest.mark.contracts
+
 RECORDS = json.loads((Path(__file__).parent / "records" / "ssv_network.json").read_text())
 ON_THE_SECOND_CONTRACT = "get", "is"
 """What views begin with: the SSV network has them on a contract of their own."""

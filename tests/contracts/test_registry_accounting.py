@@ -5,11 +5,14 @@ from typing import Any
 import boa
 import pytest
 from contract_vm import event, refusal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from registry_vm import (
     BURN_RATE,
     CLUSTER_DEPOSITED,
     CLUSTER_LIQUIDATED,
     CLUSTER_REACTIVATED,
+    CLUSTER_WITHDRAWN,
     DEPOSIT,
     GET_BALANCE,
     LIQUIDATABLE,
@@ -145,6 +148,41 @@ def test_a_cluster_must_be_able_to_pay_for_the_threshold(registry: RegistryVM, o
     cluster = registry.register(owner, KEYS[:2], ids, NEW_CLUSTER, value=needed + 10)
     assert registry.refused(WITHDRAW, ids, 11, cluster, sender=owner) == refusal("InsufficientBalance()")
     registry.call(WITHDRAW, ids, 10, cluster, sender=owner)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    validators=st.integers(1, 3),
+    over=st.integers(0, 10**6),
+    blocks=st.integers(0, 200),
+    part=st.floats(0, 1),
+    collateral=st.sampled_from([0, 1, ETHER // 100]),
+)
+def test_no_withdrawal_leaves_a_cluster_that_can_be_liquidated(
+    validators: int, over: int, blocks: int, part: float, collateral: int
+) -> None:
+    """The owner takes as much as it may: then nobody can end the cluster in this block, and one wei more is refused."""
+    with boa.env.anchor():
+        registry = RegistryVM()
+        owner, liquidator = registry.account(), registry.account()
+        ids = registry.operators(boa.env.eoa, 4, FEES)
+        registry.call("updateNetworkFee(uint256)", NETWORK_FEE, sender=boa.env.eoa)
+        registry.call("updateLiquidationThresholdPeriod(uint64)", THRESHOLD, sender=boa.env.eoa)
+        registry.call("updateMinimumLiquidationCollateral(uint256)", collateral, sender=boa.env.eoa)
+        needed = max(validators * THRESHOLD * BURN, collateral)
+        value = needed + over + validators * blocks * BURN
+        cluster = registry.register(owner, KEYS[:validators], ids, NEW_CLUSTER, value=value)
+        pass_blocks(blocks)
+        assert registry.refused(WITHDRAW, ids, over + 1, cluster, sender=owner) == refusal("InsufficientBalance()")
+        registry.call(WITHDRAW, ids, int(over * part), cluster, sender=owner)
+        after = registry.cluster_of(CLUSTER_WITHDRAWN)
+        rest = over - int(over * part)
+        registry.call(WITHDRAW, ids, rest, after, sender=owner)
+        after = registry.cluster_of(CLUSTER_WITHDRAWN)
+        assert after[4] == needed
+        assert registry.number(LIQUIDATABLE, owner, ids, after) == 0
+        ended = registry.refused(LIQUIDATE, owner, ids, after, sender=liquidator)
+        assert ended == refusal("ClusterNotLiquidatable()")
 
 
 def test_collateral_is_asked_whatever_the_fees(registry: RegistryVM, owner: str, provider: str) -> None:
