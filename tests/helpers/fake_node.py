@@ -42,6 +42,8 @@ class FakeNode(BaseProvider):
     sent: list[dict[str, Any]] = field(default_factory=list)
     """Transactions that were taken."""
     asked: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+    """Addresses that were called, in lower case."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -65,6 +67,7 @@ class FakeNode(BaseProvider):
         return {"result": "0x" if int(address, 16) == 0 else "0x60"}
 
     def _eth_call(self, call: dict[str, Any], block: str) -> Any:
+        self.called.append(call["to"].lower())
         if block == "pending" and self.no_pending:
             return {"error": {"code": -32000, "message": "pending state is not available"}}
         if self.revert is not None or (self.fails_when_mined and block != "pending"):

@@ -260,8 +260,8 @@ def test_answer_that_does_not_fit_the_abi(node: FakeNode) -> None:
         (
             "0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
             (
-                "owner: 0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266, its mixed case is not the address's EIP-55 checksum: "
-                "check each digit"
+                "owner: 0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266, its mixed case is not the address's EIP-55 "
+                "checksum: check each digit"
             ),
         ),
     ],
