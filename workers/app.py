@@ -4,25 +4,26 @@ Tasks are thin; what they do is in ``ssv_pool``. Every task may come twice or la
 deadline.
 """
 
-import logging
 import os
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, bootsteps
-from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery import bootsteps
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
 
 from ssv_pool.errors import SsvPoolError, UnavailableError
-from ssv_pool.messaging.tasks import ORDINARY, celery_config
+from ssv_pool.messaging.tasks import celery_config
 from ssv_pool.observability.http import StatusServer, metrics_routes
-from ssv_pool.observability.logs import configure_logging, logger
+from ssv_pool.observability.logs import logger
 from ssv_pool.settings import Settings, load_settings
 from workers import steps
 from workers.context import WorkerContext
 from workers.heads import HeadWatcher
+from workers.logs import set_up_logging
+from workers.quiet import PoolCelery
 from workers.ticker import Ticker
 
 TASK_MODULES = (
@@ -36,30 +37,10 @@ TASK_MODULES = (
     "workers.submissions",
 )
 
-CHATTY = ("celery.app.trace", "celery.worker.request", "celery.worker.strategy")
-"""Loggers with a line or two a task: only their warnings are kept."""
-
 _log = logger(__name__)
 
 # Containers run it as root; the page that Celery writes about that is no line of a log.
 warnings.filterwarnings("ignore", category=SecurityWarning)
-
-
-class PoolCelery(Celery):
-    """A Celery application whose workers are quiet and quick to reconnect."""
-
-    amqp_cls = f"{steps.__name__}:QuickAmqp"
-
-    def send_task(self, *arguments: Any, **options: Any) -> Any:
-        """As its base; ordinary priority where none is given, which the transport would take for the highest."""
-        if options.get("priority") is None:
-            options["priority"] = ORDINARY
-        return super().send_task(*arguments, **options)
-
-    @property
-    def Worker(self) -> Any:  # noqa: N802 - Celery's name
-        """The worker class that the command line starts."""
-        return self.subclass_with_self(f"{steps.__name__}:QuietWorker")
 
 
 def make_app(settings: Settings) -> tuple[PoolCelery, WorkerContext]:
@@ -118,33 +99,9 @@ def _serve_metrics(settings: Settings) -> StatusServer | None:
         return None
 
 
-class _OneLine(logging.Filter):
-    """Celery's account of a broker that is away: an error for each attempt, a traceback, advice in many lines.
-
-    The ticker says it in one. A task that was sent after it expired is a page too; the task's own log says what was
-    missed.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        if "has an expiration date in the past" in text:
-            return False
-        # What could not be acknowledged comes again, from the restorer.
-        if any(words in text for words in ("Cannot connect to", "Couldn't ack", CPendingDeprecationWarning.__name__)):
-            return False
-        if "Connection to broker lost" in text:
-            record.exc_info = record.exc_text = None
-        return True
-
-
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
-    log = context.settings.log
-    configure_logging(log.level, log.format, process="worker")
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("celery.app.base", "celery.worker.consumer.consumer", "celery.worker.request", "py.warnings"):
-        logging.getLogger(name).addFilter(_OneLine())
+    set_up_logging(context.settings, "worker")
 
 
 def _load() -> tuple[PoolCelery, WorkerContext]:

@@ -15,6 +15,7 @@ class LazyGroup(click.Group):
     lazy: dict[str, tuple[str, str]] = {  # noqa: RUF012 - a table, never changed
         "account": ("ssv_pool.cli.account:account", "Ethereum accounts that sign and pay for transactions."),
         "duties": ("ssv_pool.cli.duties:duties", "Show what became of duties, and why one failed."),
+        "keeper": ("ssv_pool.cli.keeper:keeper", "Keep a staking pool as one of its members; what was done."),
         "keys": ("ssv_pool.cli.keys:keys_group", "Split a validator key into encrypted shares."),
         "node": ("ssv_pool.cli.node:node", "Run the node alone, on a machine of its own."),
         "operator": ("ssv_pool.cli.operator:operator", "Run an operator; its key."),

@@ -6,7 +6,7 @@ the workers.
 
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -45,6 +45,7 @@ from ssv_pool.settings import Settings, fork_schedule
 from ssv_pool.signer.local import LocalSigner
 from ssv_pool.signer.slashing import SlashingProtection
 from ssv_pool.store.database import Database
+from ssv_pool.store.pool import MESSAGES_PATH, messages_page
 
 log = logger("node")
 
@@ -147,7 +148,9 @@ class Node:
         """When others' duties are read again, by the event loop's clock."""
         self._stopping = False
         with ExitStack() as opened:
-            routes = {"/v1/node/status": lambda: status_page(self)}
+            routes: dict[str, Callable[[], object]] = {"/v1/node/status": lambda: status_page(self)}
+            if settings.pool.contract is not None:
+                routes[MESSAGES_PATH] = lambda: messages_page(database, time.time())
             host = settings.api_host
             metrics_server = StatusServer(host, settings.metrics_port, metrics_routes())
             opened.callback(metrics_server.close)

@@ -167,6 +167,18 @@ def run_operator(settings: Settings, config_path: Path | None) -> int:
     Raises:
         UnavailableError: the broker cannot be started.
     """
+    commands = {"node": (sys.executable, "-m", "ssv_pool", "node"), "worker": worker_command(settings)}
+    if settings.pool.contract is not None:
+        commands["keeper"] = keeper_command(settings)
+    return _run(settings, config_path, commands)
+
+
+def run_keeper(settings: Settings, config_path: Path | None) -> int:
+    """Run a keeper alone, with an embedded broker unless one is named; returns and raises as ``run_operator``."""
+    return _run(settings, config_path, {"keeper": keeper_command(settings)})
+
+
+def _run(settings: Settings, config_path: Path | None, commands: Mapping[str, tuple[str, ...]]) -> int:
     configure_logging(settings.log.level, settings.log.format, process="supervisor")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = dict(os.environ)
@@ -178,10 +190,7 @@ def run_operator(settings: Settings, config_path: Path | None) -> int:
             broker = EmbeddedValkey(settings.broker_dir)
             stack.callback(broker.stop)
             broker.start()
-        parts = (
-            Part("node", Command((sys.executable, "-m", "ssv_pool", "node"), environment).spawn),
-            Part("worker", Command(worker_command(settings), environment).spawn),
-        )
+        parts = [Part(name, Command(command, environment).spawn) for name, command in commands.items()]
         stack.callback(stop_all, parts)
         return supervise(parts, broker, stopping)
 
@@ -191,6 +200,15 @@ def worker_command(settings: Settings) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "celery", "--app", "workers.app", "worker"),
         *("--pool", "threads", "--concurrency", str(settings.worker.concurrency)),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log.level),
+    )
+
+
+def keeper_command(settings: Settings) -> tuple[str, ...]:
+    """The command line of the keeper, a Celery worker of its own queue that alone reads the member's Ethereum key."""
+    return (
+        *(sys.executable, "-m", "celery", "--app", "workers.keeper", "worker", "--queues", "keeper"),
+        *("--pool", "threads", "--concurrency", "1", "--hostname", "keeper@%h"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log.level),
     )
 

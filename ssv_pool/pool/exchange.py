@@ -15,10 +15,7 @@ import httpx
 from ssv_pool import bounded_json
 from ssv_pool.pool.approvals import Domain, MessageError, Signed, body_of, checked, digest, read_message
 from ssv_pool.store.database import Database
-from ssv_pool.store.pool import SERVED_MESSAGES, SignedRecord, keep_message, own_messages
-
-PATH: Final = "/v1/pool/messages"
-"""Path of the node API."""
+from ssv_pool.store.pool import MESSAGES_PATH, SERVED_MESSAGES, SignedRecord, keep_message, own_messages
 
 MAX_BYTES: Final = 512 * 1024
 """Most bytes that are read of a member's answer."""
@@ -33,17 +30,6 @@ class Fetched:
     messages: tuple[Signed, ...]
     problem: str | None
     """Why nothing, or not all, could be taken; None where all is well."""
-
-
-def page(database: Database, now: float) -> dict[str, Any]:
-    """What ``GET /v1/pool/messages`` answers. Raises UnavailableError: the store does not answer."""
-    with database.read() as session:
-        records = own_messages(session, now)
-    return {
-        "messages": [
-            {"kind": record.kind, "body": record.body, "signature": f"0x{record.signature.hex()}"} for record in records
-        ]
-    }
 
 
 def publish(database: Database, domain: Domain, signed: Signed, now: float) -> None:
@@ -136,7 +122,7 @@ class Peers:
         """Raises httpx.HTTPError, ValueError: the answer is not what is expected."""
         deadline = self._clock() + self._timeout
         raw = bytearray()
-        with self._http.stream("GET", f"{url}{PATH}", headers={"accept": "application/json"}) as response:
+        with self._http.stream("GET", f"{url}{MESSAGES_PATH}", headers={"accept": "application/json"}) as response:
             if response.status_code != 200:
                 raise ValueError(f"answers with status {response.status_code}")
             for part in response.iter_bytes():

@@ -143,6 +143,8 @@ def decide_committees(view: PoolView) -> list[Intent]:
 def decide_register(view: PoolView) -> list[Intent]:
     """Register the next key of the inventory when 32 ETH wait for it beside those for keys already registered."""
     key = view.next_key
+    if view.inventory_problem is not None:
+        return [Tell("register", "inventory", view.inventory_problem, warning=True)]
     if key is None or view.paused or not _is_member(view):
         return []
     waiting = sum(known.state is KeyState.REGISTERED for known in view.keys)

@@ -5,17 +5,21 @@ word, and what members have signed.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from web3 import Web3
 
 from ssv_pool.beacon.client import BeaconClient
-from ssv_pool.errors import UnavailableError
-from ssv_pool.pool.approvals import Domain, Funding, Report, Signed
+from ssv_pool.errors import KeyFileError, UnavailableError
+from ssv_pool.pool.approvals import Funding, Report, Signed
+from ssv_pool.pool.calls import DEPOSIT_CONTRACT, POOL
+from ssv_pool.pool.contract import OPEN, PoolContract
+from ssv_pool.pool.deposit_data import DEPOSIT_GWEI, DepositData, pool_credentials
+from ssv_pool.pool.inventory import Inventory
 from ssv_pool.pool.logs import FollowedLogs
 from ssv_pool.pool.report import LastReport, ReportFacts, compute_report, reference_epoch
 from ssv_pool.pool.view import (
@@ -31,40 +35,16 @@ from ssv_pool.pool.view import (
     Share,
 )
 from ssv_pool.protocol.chain import BeaconChain
-from ssv_pool.protocol.types.primitives import OperatorId, PublicKey, Slot
+from ssv_pool.protocol.types.primitives import OperatorId, PublicKey, Signature, Slot
 from ssv_pool.registry.artifacts import published_abi
-from ssv_pool.registry.chain import checksummed, read, translated
+from ssv_pool.registry.chain import read, translated
 from ssv_pool.registry.contract import RegistryContract
-
-CONTRACT: Final = "StakingPool"
 
 DEPOSIT_BLOCKS: Final = 216_000
 """So far back the deposit contract's logs are read, 30 days: older deposits are in the beacon state."""
 
 SKIPPED_SLOTS: Final = 64
 """Slots before a reference slot in which its execution block is looked for."""
-
-_OPEN: Final = 1
-
-
-class Judge(Protocol):
-    """Judges a deposit's signature for the pool's credentials and 32 ETH."""
-
-    def __call__(self, public_key: bytes, signature: bytes) -> DepositSignature | None:
-        """The deposit; None where the signature is not the key's."""
-        ...
-
-
-class Inventory(Protocol):
-    """Validators to come."""
-
-    def next(self, nonce: int, used: Callable[[bytes], bool]) -> NextKey | None:
-        """The key whose shares are signed for the registration of this nonce; None where there is none."""
-        ...
-
-    def deposit_signature(self, public_key: bytes) -> bytes | None:
-        """The deposit's signature of a key, 96 bytes; None where it is not known."""
-        ...
 
 
 class OwnNode(Protocol):
@@ -98,65 +78,49 @@ class PoolObserver:
     """Makes snapshots of one pool. Not for several threads at once.
 
     Args:
-        w3: connection to the own execution node.
-        address: the pool's contract.
+        pool: the pool's contract.
         registry: client of its registry.
         beacon: the own beacon nodes.
         own_node: the own node.
-        inventory: validators to come; None where this member registers none.
-        judge: judges deposits' signatures.
+        inventory: folder of validators to come; None where this member registers none.
         member: address of the member, 20 bytes.
         marks: of the member's settings.
         report_epochs: epochs between two reports.
-        first_block: block of the pool's deployment.
         clock: seconds since the UNIX epoch.
     """
 
     def __init__(
         self,
-        w3: Web3,
-        address: str,
+        pool: PoolContract,
         *,
         registry: RegistryContract,
         beacon: BeaconClient,
         own_node: OwnNode,
-        inventory: Inventory | None,
-        judge: Judge,
+        inventory: Path | None,
         member: bytes,
         marks: Marks,
         report_epochs: int,
-        first_block: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.w3 = w3
-        self.address = checksummed(address, "pool address")
-        self._contract: Any = w3.eth.contract(address=self.address, abi=published_abi(CONTRACT))
+        self.pool = pool
+        self._w3 = pool.w3
+        self._contract: Any = pool.w3.eth.contract(address=pool.address, abi=published_abi(POOL))
         self._registry = registry
         self._beacon = beacon
         self._own_node = own_node
-        self._inventory = inventory
-        self._judge = judge
+        self._inventory_folder = inventory
+        self._inventory: Inventory | None = None
         self._member = member
         self._marks = marks
         self._report_epochs = report_epochs
-        self._first_block = first_block
         self._clock = clock
         self._topics = {_topic(self._contract.events[name]): name for name in _STEPS}
-        self._events = FollowedLogs(w3, self.address, list(self._topics), first_block, self._read_event)
+        self._events = FollowedLogs(pool.w3, pool.address, list(self._topics), pool.first_block, self._read_event)
         self._deposit_logs: FollowedLogs[tuple[bytes, int]] | None = None
         self._deposit_contract: Any = None
         self._judged: dict[tuple[bytes, bytes], DepositSignature | None] = {}
         self._period: int | None = None
         self._report: Report | None = None
-
-    def domain(self) -> Domain:
-        """What signatures are for."""
-        with translated(self.w3, "ask for the chain id"):
-            return Domain(self.w3.eth.chain_id, self.address)
-
-    def members(self) -> tuple[bytes, ...]:
-        """The members' addresses, ascending."""
-        return _addresses(self._call("members"))
 
     def view(self, chain: BeaconChain, messages: Sequence[Signed]) -> PoolView:
         """The snapshot.
@@ -169,15 +133,19 @@ class PoolObserver:
             ContractError, UnavailableError, BeaconError: something could not be asked.
         """
         now = self._clock()
-        with translated(self.w3, "ask for the latest block"):
-            block = int(self.w3.eth.block_number)
+        with translated(self._w3, "ask for the latest block"):
+            block = int(self._w3.eth.block_number)
         events = self._events.up_to(block)
         ask = self._at(block)
         self._check_events(events, ask)
+        fork_version = chain.forks[0].version
+        if self._inventory is None and self._inventory_folder is not None:
+            self._inventory = Inventory(self._inventory_folder, self.pool.address, fork_version)
         registered = {event.public_key: event for event in events if event.state is KeyState.REGISTERED}
         states = {event.public_key: event.state for event in events}
-        inventory_key = self._next_key(ask)
-        keys = self._keys(list(registered.values()), states, messages, block)
+        inventory_key, inventory_problem = self._next_key(ask, registered)
+        deposits = _Deposits(self._inventory, pool_credentials(self.pool.address), fork_version, messages, self._judged)
+        keys = self._keys(list(registered.values()), states, deposits, block)
         committees = {*self._marks.committees, *([inventory_key.operator_ids] if inventory_key else [])}
         clusters = {event.operator_ids for event in registered.values()} | committees
         if self._period is None:
@@ -199,25 +167,22 @@ class PoolObserver:
             exits_under_way=int(ask("exitsUnderWay")),
             allowance=int(ask("clusterAllowance")),
             cluster_nonce=int(ask("clusterNonce")),
-            deposit_root=bytes(self._deposits().functions.get_deposit_root().call(block_identifier=block)),
+            deposit_root=self.pool.deposit_root(block=block),
             keys=keys,
             clusters=tuple(self._cluster(ids) for ids in sorted(clusters)),
             committees={ids: bool(ask("committeeAllowed", list(ids))) for ids in sorted(committees)},
             next_key=inventory_key,
-            report=self._due_report(chain, ask, events),
-            finalizable=self._finalizable(ask),
+            inventory_problem=inventory_problem,
+            report=self._due_report(chain, block, events),
+            finalizable=self._finalizable(block),
             marks=self._marks,
             messages=tuple(messages),
         )
 
     # The pool's contract
 
-    def _call(self, name: str, *arguments: Any, block: int | None = None) -> Any:
-        call = self._contract.get_function_by_name(name)(*arguments)
-        return read(self.w3, f"read {name} of the pool", call, block=block)
-
     def _at(self, block: int) -> Callable[..., Any]:
-        return lambda name, *arguments: self._call(name, *arguments, block=block)
+        return lambda view, *values: self.pool.ask(view, *values, block=block)
 
     def _read_event(self, log: Mapping[str, Any]) -> _Step:
         name = self._topics[bytes(log["topics"][0])]
@@ -235,7 +200,7 @@ class PoolObserver:
         self,
         events: Sequence[_Step],
         states: Mapping[bytes, KeyState],
-        messages: Sequence[Signed],
+        deposits: "_Deposits",
         block: int,
     ) -> tuple[KeyFacts, ...]:
         events = [event for event in events if states[event.public_key] is not KeyState.RETIRED]
@@ -255,41 +220,42 @@ class PoolObserver:
                     event.block,
                     share=shares.get(key, Share.UNKNOWN),
                     deposit_seen=key in deposited,
-                    deposit=self._deposit_of(key, messages),
+                    deposit=deposits.of(key),
                     beacon=facts.beacon,
                 )
             found.append(facts)
         return tuple(found)
 
-    def _finalizable(self, ask: Callable[..., Any]) -> bool:
+    def _finalizable(self, block: int) -> bool:
+        ask = self._at(block)
         place = int(ask("nextToFinalize"))
         if place > int(ask("requestCount")):
             return False
-        last, _ = ask("lastReport")
-        _, _, shares, assets, made_in, state = ask("withdrawal", place)
-        if state != _OPEN or made_in >= last[2]:
+        last, _ = self.pool.last_report(block=block)
+        request = self.pool.withdrawal(place, block=block)
+        if request.state != OPEN or request.block_number >= last.block_number:
             return False
-        return min(int(assets), int(ask("convertToAssets", shares))) <= int(ask("buffered"))
+        return min(request.assets, int(ask("convertToAssets", request.shares))) <= int(ask("buffered"))
 
     # Deposits
 
     def _deposits(self) -> Any:
         if self._deposit_contract is None:
-            place = self._call("depositContract")
-            self._deposit_contract = self.w3.eth.contract(address=place, abi=published_abi("DepositContract"))
+            place = self.pool.deposit_contract()
+            self._deposit_contract = self._w3.eth.contract(address=place, abi=published_abi(DEPOSIT_CONTRACT))
         return self._deposit_contract
 
     def _deposited(self, keys: set[bytes], block: int) -> frozenset[bytes]:
         """Those of the keys that anybody has deposited for: in the state, waiting in it, or in the latest logs."""
         contract = self._deposits()
         if self._deposit_logs is None:
-            first = max(0, self._first_block, block - DEPOSIT_BLOCKS)
+            first = max(0, self.pool.first_block, block - DEPOSIT_BLOCKS)
             self._deposit_logs = FollowedLogs(
-                self.w3, contract.address, [_topic(contract.events.DepositEvent)], first, self._read_deposit
+                self._w3, contract.address, [_topic(contract.events.DepositEvent)], first, self._read_deposit
             )
         logs = self._deposit_logs.up_to(block)
         count = int.from_bytes(
-            bytes(read(self.w3, "count deposits", contract.functions.get_deposit_count(), block=block)), "little"
+            bytes(read(self._w3, "count deposits", contract.functions.get_deposit_count(), block=block)), "little"
         )
         places = [place for _, place in logs]
         # A provider that leaves logs out would hide the one deposit that counts.
@@ -305,39 +271,28 @@ class PoolObserver:
         found = self._deposit_contract.events.DepositEvent().process_log(log)["args"]
         return bytes(found["pubkey"]), int.from_bytes(bytes(found["index"]), "little")
 
-    def _deposit_of(self, key: bytes, messages: Sequence[Signed]) -> DepositSignature | None:
-        """The deposit to make: from the own inventory, else as a member signed it, if its signature is right."""
-        own = self._inventory.deposit_signature(key) if self._inventory is not None else None
-        told = [
-            signed.message.signature
-            for signed in messages
-            if isinstance(signed.message, Funding) and signed.message.public_key == key
-        ]
-        for signature in [*([own] if own is not None else []), *sorted(set(told))]:
-            name = (key, signature)
-            if name not in self._judged:
-                self._judged[name] = self._judge(key, signature)
-            if (deposit := self._judged[name]) is not None:
-                return deposit
-        return None
-
     # Registry
 
-    def _next_key(self, ask: Callable[..., Any]) -> NextKey | None:
+    def _next_key(self, ask: Callable[..., Any], used: Collection[bytes]) -> tuple[NextKey | None, str | None]:
+        """The key to register, or why there is none."""
         if self._inventory is None or int(ask("fundable")) < DEPOSIT:
-            return None
-        nonce = self._registry.owner_nonce(self.address)
-        return self._inventory.next(nonce, lambda key: int(ask("validatorState", key)) != KeyState.UNKNOWN)
+            return None, None
+        nonce = self._registry.owner_nonce(self.pool.address)
+        try:
+            key = self._inventory.next(nonce, used)
+        except KeyFileError as error:
+            return None, str(error)
+        return NextKey(key.public_key, tuple(key.shares.operator_ids), key.shares.shares_data), None
 
     def _cluster(self, ids: tuple[int, ...]) -> ClusterFacts:
         operators = [OperatorId(number) for number in ids]
-        state = self._registry.cluster(self.address, operators)
+        state = self._registry.cluster(self.pool.address, operators)
         views = self._registry.views
         parameters = views.parameters()
         rate = parameters.network_fee + sum(views.operator(operator).fee for operator in operators)
         balance, liquidatable = state.balance, False
         if state.active and state.validator_count:
-            status = views.status(self.address, operators, state)
+            status = views.status(self.pool.address, operators, state)
             balance, liquidatable = status.balance, status.liquidatable
         return ClusterFacts(
             operator_ids=ids,
@@ -358,9 +313,9 @@ class PoolObserver:
             for key, facts in found.items()
         }
 
-    def _due_report(self, chain: BeaconChain, ask: Callable[..., Any], events: Sequence[_Step]) -> Report | None:
-        content, _ = ask("lastReport")
-        last = LastReport(number=content[0], slot=content[1], block_number=content[2], exited=content[6])
+    def _due_report(self, chain: BeaconChain, block: int, events: Sequence[_Step]) -> Report | None:
+        report, _ = self.pool.last_report(block=block)
+        last = LastReport(report.number, report.slot, report.block_number, report.exited)
         epoch = reference_epoch(self._beacon.finalized_epoch(), self._report_epochs)
         slot = chain.first_slot(epoch)
         if slot <= last.slot:
@@ -371,10 +326,10 @@ class PoolObserver:
 
     def _computed(self, last: LastReport, slot: Slot, events: Sequence[_Step]) -> Report | None:
         block = self._execution_block(slot)
-        if block is None or block < self._first_block:
+        if block is None or block < self.pool.first_block:
             return None
         ask = self._at(block)
-        funded = [bytes(ask("validatorAt", place)) for place in range(int(ask("validatorCount")))]
+        funded = self.pool.funded_keys(block=block)
         facts = ReportFacts(
             slot=slot,
             block_number=block,
@@ -395,6 +350,45 @@ class PoolObserver:
             if (block := self._beacon.execution_block(Slot(place))) is not None:
                 return block
         return None
+
+
+class _Deposits:
+    """The deposits that may be made: of the own inventory, or as members signed them, if the key's signature is right.
+
+    Each is judged once.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory | None,
+        credentials: bytes,
+        fork_version: bytes,
+        messages: Sequence[Signed],
+        judged: dict[tuple[bytes, bytes], DepositSignature | None],
+    ) -> None:
+        self._inventory = inventory
+        self._credentials = credentials
+        self._fork_version = fork_version
+        self._told: dict[bytes, set[bytes]] = {}
+        self._judged = judged
+        for signed in messages:
+            if isinstance(signed.message, Funding):
+                self._told.setdefault(signed.message.public_key, set()).add(signed.message.signature)
+
+    def of(self, key: bytes) -> DepositSignature | None:
+        """The deposit of a key; None where no good one is known."""
+        own = self._inventory.deposit_of(PublicKey(key)) if self._inventory is not None else None
+        for signature in [*([bytes(own.signature)] if own is not None else []), *sorted(self._told.get(key, ()))]:
+            name = (key, signature)
+            if name not in self._judged:
+                self._judged[name] = self._judge(key, signature)
+            if (deposit := self._judged[name]) is not None:
+                return deposit
+        return None
+
+    def _judge(self, key: bytes, signature: bytes) -> DepositSignature | None:
+        data = DepositData(PublicKey(key), self._credentials, DEPOSIT_GWEI, Signature(signature), self._fork_version)
+        return DepositSignature(signature, bytes(data.data_root)) if data.signed() else None
 
 
 def _addresses(found: Sequence[str]) -> tuple[bytes, ...]:

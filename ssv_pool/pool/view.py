@@ -176,6 +176,8 @@ class PoolView:
     finalizable: bool
     """Whether a withdrawal could be made ready now."""
     marks: Marks
+    inventory_problem: str | None = None
+    """Why the own inventory has no next key, where there is money for one."""
     messages: tuple[Signed, ...] = ()
     """Own ones and those of other members, all with checked signatures of members."""
 

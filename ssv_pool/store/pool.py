@@ -1,14 +1,19 @@
 """What a keeper leaves in the store: the messages it has signed, which other members fetch, and its audit lines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from ssv_pool.store.models import PoolAudit, PoolMessage
+from ssv_pool.protocol.types.primitives import PublicKey
+from ssv_pool.store.database import Database
+from ssv_pool.store.models import PoolAudit, PoolMessage, SyncCursor, Validator
 from ssv_pool.store.upsert import insert_missing
+
+MESSAGES_PATH = "/v1/pool/messages"
+"""Path of the node API where they are served."""
 
 SERVED_MESSAGES = 128
 """Most messages that are served; the latest ones."""
@@ -85,6 +90,22 @@ def own_messages(session: Session, now: float) -> list[SignedRecord]:
     return [SignedRecord(row.kind, row.body, row.digest, row.signer, row.signature, row.signed_at) for row in rows]
 
 
+def messages_page(database: Database, now: float) -> dict[str, Any]:
+    """What the node API answers at ``MESSAGES_PATH``. Raises UnavailableError: the store does not answer.
+
+    Args:
+        database: the store.
+        now: seconds since the UNIX epoch.
+    """
+    with database.read() as session:
+        records = own_messages(session, now)
+    return {
+        "messages": [
+            {"kind": record.kind, "body": record.body, "signature": f"0x{record.signature.hex()}"} for record in records
+        ]
+    }
+
+
 def add_line(session: Session, line: AuditLine, *, repeat: bool = True) -> bool:
     """Write an audit line.
 
@@ -131,3 +152,21 @@ def audit_lines(session: Session, *, task: str | None = None, limit: int = 50) -
         AuditLine(row.time, row.task, row.subject, row.outcome, row.detail, row.tx_hash, row.number)
         for row in reversed(rows)
     ]
+
+
+def applied_block(session: Session) -> int:
+    """The last block whose registry events are applied; -1 before the first."""
+    row = session.execute(select(SyncCursor.block_number, SyncCursor.block_hash)).one_or_none()
+    return -1 if row is None or row[1] is None else row[0]
+
+
+def registered_to(session: Session, owner: bytes, public_keys: Sequence[PublicKey]) -> frozenset[bytes]:
+    """Those of some validators (a few hundred at most) that are registered to an owner.
+
+    Args:
+        session: a transaction.
+        owner: address, 20 bytes.
+        public_keys: 48 bytes each.
+    """
+    query = select(Validator.public_key).where(Validator.owner == owner, Validator.public_key.in_(public_keys))
+    return frozenset(session.scalars(query))
