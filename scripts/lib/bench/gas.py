@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+import gas_pool
 import gas_registry
 from gas_chain import Chain, Figures
 from gas_published import BOUND, MEASURED, SIZES
@@ -71,7 +72,10 @@ def main() -> None:
     options = parser.parse_args()
     with Anvil() as anvil:
         chain = Chain(Web3(HTTPProvider(anvil.url)))
-        found = {"SSVRegistry": gas_registry.measure(chain, options.sizes)}
+        found = {
+            "SSVRegistry": gas_registry.measure(chain, options.sizes),
+            "StakingPool": gas_pool.measure(chain, options.sizes),
+        }
     if options.json:
         json.dump(
             {"operators": options.sizes, "gas": found, "measured": MEASURED, "bound": BOUND}, sys.stdout, indent=1
