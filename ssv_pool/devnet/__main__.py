@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from ssv_pool.devnet.config import (
+    LIFECYCLE_EPOCHS,
+    LIFECYCLE_VALIDATORS,
     Attack,
     BeaconKind,
     BeaconStop,
@@ -18,22 +20,23 @@ from ssv_pool.devnet.config import (
 )
 from ssv_pool.errors import SsvPoolError
 
+VALIDATORS, EPOCHS = 8, 4
+"""What a run has by default."""
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--operators", type=int, help="Operators: 4, 7, 10 or 13; 4 or as many as --clusters names by default.")
 @click.option(
     "--validators",
     type=int,
-    default=8,
-    show_default=True,
-    help="Validators on operators, of the chain's 64; the beacon node runs the others.",
+    help="Validators on operators, of the chain's 64; the beacon node runs the rest. 8, with --lifecycle 2.",
 )
 @click.option(
     "--clusters",
     metavar="SPEC",
     help="Committees that the validators are spread over, such as 1-4;4,5,6,7;1-7 (named: overlap).",
 )
-@click.option("--epochs", type=int, default=4, show_default=True, help="Full epochs after epoch 0.")
+@click.option("--epochs", type=int, help="Full epochs after epoch 0; 4 by default, at most 32 with --lifecycle.")
 @click.option("--slot-seconds", type=int, help="Length of a slot; by the number of duties by default.")
 @click.option(
     "--boole-epoch", type=int, metavar="E", help="First epoch of the next protocol version; never by default."
@@ -73,6 +76,12 @@ from ssv_pool.errors import SsvPoolError
     metavar="N@EPOCH",
     help="N validators are asked at that epoch's start, on the registry contract, to leave. May be repeated.",
 )
+@click.option(
+    "--lifecycle",
+    is_flag=True,
+    help="A staking pool and a validator's whole life: stakers' deposits, registration, activation, duties, rewards, "
+    "exit, withdrawal, payout. Ends when the stakers are paid and the books are balanced.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses who is killed, stopped, attacked.")
 @click.option("--keep", is_flag=True, help="Leave it running; Ctrl-C ends it.")
 @click.option(
@@ -85,9 +94,9 @@ from ssv_pool.errors import SsvPoolError
 def devnet(
     *,
     operators: int | None,
-    validators: int,
+    validators: int | None,
     clusters: str | None,
-    epochs: int,
+    epochs: int | None,
     slot_seconds: int | None,
     boole_epoch: int | None,
     beacon: str,
@@ -96,6 +105,7 @@ def devnet(
     attack: str | None,
     kills: tuple[str, ...],
     exits: tuple[str, ...],
+    lifecycle: bool,
     seed: int,
     keep: bool,
     report_dir: Path | None,
@@ -109,6 +119,10 @@ def devnet(
 
     committees = parse_clusters(clusters) if clusters else ()
     count = max(map(max, committees), default=4) if operators is None else operators
+    if validators is None:
+        validators = LIFECYCLE_VALIDATORS if lifecycle else VALIDATORS
+    if epochs is None:
+        epochs = LIFECYCLE_EPOCHS if lifecycle else EPOCHS
     seconds = default_slot_seconds(validators, committees or (range(count),), BeaconKind(beacon))
     config = DevnetConfig(
         operators=count,
@@ -126,6 +140,7 @@ def devnet(
         beacon_stops=tuple(BeaconStop.parse(text) for text in beacon_stops),
         attack=Attack.parse(attack) if attack else None,
         exits=tuple(Exit.parse(text) for text in exits),
+        lifecycle=lifecycle,
     )
     return 0 if run_devnet(config, as_json=as_json) else 1
 

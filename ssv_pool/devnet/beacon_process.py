@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ssv_pool.devnet.config import CHAIN_VALIDATORS, DevnetConfig
+from ssv_pool.devnet.config import CHAIN_VALIDATORS, LIFECYCLE_CHAIN, DevnetConfig
 from ssv_pool.devnet.lodestar.process import LodestarOptions, LodestarProcess, start_lodestar
 from ssv_pool.errors import UnavailableError
 
@@ -173,7 +173,33 @@ class LodestarNode:
     kill = stop
 
 
-def embedded_nodes(config: DevnetConfig, folder: Path, genesis_time: float, ports: Sequence[int]) -> list[EmbeddedNode]:
+@dataclass(frozen=True, slots=True)
+class ExecutionPart:
+    """The execution chain as a beacon node needs to know it."""
+
+    url: str
+    deposit_contract: str
+    """Address, 0x hex."""
+    number: int
+    """Its head when the beacon node takes over."""
+    time: int
+    """When that is, whole seconds since the UNIX epoch."""
+
+    def arguments(self) -> list[str]:
+        """For the node's command line."""
+        return [
+            *("--execution", self.url, "--execution-start", f"{self.number}@{self.time}"),
+            *("--deposit-contract", self.deposit_contract),
+        ]
+
+
+def embedded_nodes(
+    config: DevnetConfig,
+    folder: Path,
+    genesis_time: float,
+    ports: Sequence[int],
+    execution: ExecutionPart | None = None,
+) -> list[EmbeddedNode]:
     """The embedded beacon nodes of a run, not started: the honest ones in order, then the lying one if there is one.
 
     Args:
@@ -181,6 +207,7 @@ def embedded_nodes(config: DevnetConfig, folder: Path, genesis_time: float, port
         folder: for records and logs.
         genesis_time: whole seconds since the UNIX epoch.
         ports: one for each node.
+        execution: the execution chain that the first node drives, if it does.
     """
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     nodes = []
@@ -198,6 +225,11 @@ def embedded_nodes(config: DevnetConfig, folder: Path, genesis_time: float, port
         ]
         for other in urls[: config.beacon_nodes] if not lying else urls[:1]:
             command += ["--peer", other] if other != url else []
+        if config.lifecycle:
+            for number, value in LIFECYCLE_CHAIN.items():
+                command += ["--config", f"{number}={value}"]
+        if execution is not None and place == 0:
+            command += execution.arguments()
         if lying and config.attack is not None:
             command += ["--attack", config.attack.mode, "--attack-epoch", str(config.attack.epoch)]
         nodes.append(EmbeddedNode(name, tuple(command), url, folder / f"{name}.log", record, lying))

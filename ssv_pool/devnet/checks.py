@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ssv_pool.devnet.config import SLOTS_PER_EPOCH, BeaconKind
 from ssv_pool.devnet.facts import Facts, able
+from ssv_pool.devnet.lifecycle.driver import eth
 from ssv_pool.devnet.participation import Tally
 from ssv_pool.devnet.schedule import Outage, expectation, operators_down
 from ssv_pool.devnet.state import Run
@@ -48,13 +49,14 @@ def judge(run: Run, facts: Facts) -> list[Check]:
         Check("nothing slashable", not facts.offences, f"{len(facts.offences)} found"),
         _finality(run, facts),
         *_attack(run, facts),
+        *_life(run),
         *_processes(run, facts),
     ]
 
 
 def rate_goal(run: Run) -> float:
     """Lowest rate of attestations, sync messages, aggregates and contributions."""
-    troubled = run.config.troubled or run.config.beacon is not BeaconKind.EMBEDDED
+    troubled = run.config.troubled or run.config.lifecycle or run.config.beacon is not BeaconKind.EMBEDDED
     return RATE_GOAL_TROUBLED if troubled else RATE_GOAL
 
 
@@ -84,7 +86,7 @@ def _duties(run: Run, facts: Facts) -> Iterator[Check]:
         return
     proposer = facts.tally("proposer", up)
     if proposer.assigned:
-        allowed = MISSED_BLOCKS_TROUBLED if run.config.troubled else 0.0
+        allowed = MISSED_BLOCKS_TROUBLED if run.config.troubled or run.config.lifecycle else 0.0
         detail = f"{proposer.done} of {proposer.assigned}, at most {allowed:.0%} missed wanted"
         yield Check("proposed blocks on the chain", proposer.missed <= allowed * proposer.assigned, detail)
     for kind, name in (
@@ -142,6 +144,22 @@ def _attack(run: Run, facts: Facts) -> Iterator[Check]:
     if attack.mode not in HARMLESS:
         detail = f"operator {run.attacked}, {attack.mode}: {len(named)} of {len(journal)} duties named"
         yield Check("the lied-to operator's journal says so", bool(named), detail)
+
+
+def _life(run: Run) -> Iterator[Check]:
+    """Every step of the pool's validator was seen, and no wei is missing or too much."""
+    life = run.life
+    if life is None:
+        return
+    missing = life.log.missing
+    seen = f"{len(life.log.steps)} seen" + (f", not: {', '.join(missing)}" if missing else "")
+    yield Check("every step of the life", not missing, f"{seen}; {life.error}" if life.error else seen)
+    if life.books is None:
+        yield Check("the pool's books are balanced", ok=False, detail="the life did not come to its end")
+        return
+    faults = life.books.faults()
+    detail = "; ".join(faults) or f"{eth(life.books.payouts)} paid out, {eth(life.books.left)} left"
+    yield Check("the pool's books are balanced", not faults, detail)
 
 
 def _processes(run: Run, facts: Facts) -> Iterator[Check]:

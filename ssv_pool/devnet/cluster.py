@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from eth_account import Account
@@ -78,21 +79,46 @@ def deploy_registry(chain_url: str) -> Registry:
 
 
 def make_operators(
-    config: DevnetConfig, folder: Path, registry: Registry, progress: Callable[[str], None]
+    config: DevnetConfig,
+    folder: Path,
+    registry: Registry,
+    progress: Callable[[str], None],
+    owners: Sequence[LocalAccount] = (),
+    fee: int = 0,
 ) -> list[OperatorFiles]:
-    """Make every operator's key files and register its public key on the chain by a transaction."""
+    """Make every operator's key files and register its public key on the chain by a transaction.
+
+    Args:
+        config: the run's options.
+        folder: where the operators' folders are made.
+        registry: the contract.
+        progress: told what is done.
+        owners: who owns each operator; the registry's owner owns all by default.
+        fee: what each asks, wei per block and validator.
+    """
     progress("operators: making keys")
     with free_ports(3 * config.operators) as ports:
         drafts = [_make_operator(folder / f"operator-{number + 1}", ports) for number in range(config.operators)]
     progress("operators: registering on the chain")
-    ids = registry.contract.register_operators(registry.owner, [public_key for _, public_key, *_ in drafts])
+    public_keys = [public_key for _, public_key, *_ in drafts]
+    if owners:
+        owned = zip(owners, public_keys, strict=True)
+        ids = tuple(registry.contract.register_operator(owner, key, fee=fee) for owner, key in owned)
+    else:
+        ids = registry.contract.register_operators(registry.owner, public_keys, fee=fee)
     return [OperatorFiles(operator_id, *draft) for operator_id, draft in zip(ids, drafts, strict=True)]
 
 
 def register_validators(
-    config: DevnetConfig, registry: Registry, operators: Sequence[OperatorFiles], progress: Callable[[str], None]
+    config: DevnetConfig,
+    registry: Registry,
+    operators: Sequence[OperatorFiles],
+    progress: Callable[[str], None],
+    value: int = 0,
 ) -> list[PublicKey]:
     """Split the validators' keys among their committees and register them on the chain by transactions.
+
+    Each cluster gets ``value`` wei for its operators' service.
 
     Returns:
         Their public keys, by validator index.
@@ -113,7 +139,7 @@ def register_validators(
         ]
         progress("validators: registering on the chain")
         registrations = [Registration(item.public_key, item.shares_data) for item in shares]
-        registry.contract.register_validators(registry.owner, registrations, shares[0].operator_ids)
+        registry.contract.register_validators(registry.owner, registrations, shares[0].operator_ids, value=value)
         keys |= {index: item.public_key for index, item in zip(indices, shares, strict=True)}
     return [keys[index] for index in range(config.validators)]
 
@@ -130,6 +156,7 @@ def write_configurations(
     registry: Registry,
     chain_url: str,
     beacon_urls: Mapping[int, Sequence[str]],
+    sections: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write every operator's configuration file, as an operator would by hand.
 
@@ -139,6 +166,7 @@ def write_configurations(
         registry: the deployed contract.
         chain_url: the execution node.
         beacon_urls: operator → its beacon nodes, best first.
+        sections: operator → further sections of its file.
     """
     for files in operators:
         content = {
@@ -161,6 +189,7 @@ def write_configurations(
             "metrics_port": files.metrics_port,
             "api_port": files.api_port,
             "log": {"level": "INFO", "format": "console"},
+            **(sections or {}).get(files.operator_id, {}),
         }
         files.config.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 

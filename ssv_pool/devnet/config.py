@@ -26,6 +26,14 @@ MAX_BEACON_NODES = 4
 LODESTAR_SECONDS = 1
 """How much longer slots are by default beside Lodestar, which takes more of the cores than the embedded node."""
 
+LIFECYCLE_OPERATORS, LIFECYCLE_VALIDATORS = 4, 2
+LIFECYCLE_EPOCHS = 32
+"""The life cycle's own size: the validators that operators have besides the pool's, and the latest end."""
+
+LIFECYCLE_CHAIN = {"MIN_VALIDATOR_WITHDRAWABILITY_DELAY": 1, "MAX_SEED_LOOKAHEAD": 1, "BASE_REWARD_FACTOR": 1}
+"""The life cycle's chain lets validators come and go in epochs instead of a day (256 and 4 elsewhere). Few validators
+with short slots earn more in a year than a pool's reports may book, so they earn a 64th (factor 64 elsewhere)."""
+
 CLUSTER_PRESETS = {"overlap": "1-4;4-7;1-7"}
 """Names that ``--clusters`` knows."""
 
@@ -155,6 +163,8 @@ class DevnetConfig:
     beacon_stops: tuple[BeaconStop, ...] = ()
     attack: Attack | None = None
     exits: tuple[Exit, ...] = ()
+    lifecycle: bool = False
+    """Whether a staking pool's validator lives its whole life; the run ends with it."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError where the options contradict each other."""
@@ -180,6 +190,10 @@ class DevnetConfig:
                     f"{event.OPTION} {event}: found epoch {event.epoch}, expected one below the last, {self.epochs}"
                 )
         self._check_beacon_nodes()
+        if self.lifecycle and (self.troubled or self.exits or self.clusters or self.beacon_nodes > 1 or self.keep):
+            raise ConfigError("--lifecycle: found an option that changes the run, expected it alone")
+        if self.lifecycle and (self.operators != LIFECYCLE_OPERATORS or self.beacon is not BeaconKind.EMBEDDED):
+            raise ConfigError(f"--lifecycle: expected {LIFECYCLE_OPERATORS} operators and the embedded beacon node")
         leaving = sum(item.count for item in self.exits)
         if leaving > self.validators:
             raise ConfigError(f"--exit: found {leaving} validators in all, expected at most {self.validators}")

@@ -9,6 +9,7 @@ from typing import Any
 from ssv_pool.devnet.checks import judge
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig
 from ssv_pool.devnet.facts import Facts, gather
+from ssv_pool.devnet.lifecycle.outcome import life_report
 from ssv_pool.devnet.participation import Result, Tally, participation_by_epoch
 from ssv_pool.devnet.schedule import operators_down, overall_expectation
 from ssv_pool.devnet.state import Run
@@ -80,6 +81,8 @@ def outcome_of(run: Run, facts: Facts) -> Outcome:
         "seconds": round(time.time() - run.started, 1),
         "ok": all(check.ok for check in checks),
     }
+    if run.life is not None:
+        report["lifecycle"] = life_report(run.life)
     return Outcome(report, _plotted(run, facts))
 
 

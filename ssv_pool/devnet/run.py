@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ssv_pool.devnet.anvil import Anvil
-from ssv_pool.devnet.beacon_process import BeaconProcess, LodestarNode, embedded_nodes
+from ssv_pool.devnet.beacon_process import BeaconProcess, ExecutionPart, LodestarNode, embedded_nodes
 from ssv_pool.devnet.cluster import (
     deploy_registry,
     exit_validator,
@@ -26,6 +26,17 @@ from ssv_pool.devnet.cluster import (
     write_configurations,
 )
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, BeaconKind, DevnetConfig
+from ssv_pool.devnet.lifecycle.driver import LifeDriver
+from ssv_pool.devnet.lifecycle.pool import (
+    CLUSTER_DEPOSIT,
+    OPERATOR_FEE,
+    LifePool,
+    deploy_pool,
+    keeper_sections,
+    members,
+    prepare_registry,
+)
+from ssv_pool.devnet.lifecycle.steps import StepLog
 from ssv_pool.devnet.live import POLL_SECONDS, LiveView
 from ssv_pool.devnet.lodestar.install import ensure_installed
 from ssv_pool.devnet.lodestar.process import LodestarOptions
@@ -67,6 +78,8 @@ def run_devnet(config: DevnetConfig, *, as_json: bool) -> bool:
         watch(run, console, stopped)
         console.print("[dim]stopping the operators[/dim]")
         run.unstoppable = stop_all(run.operators)
+        if run.life is not None:
+            run.life.stop()
         outcome = collect(run)
     write_report(run, outcome)
     if as_json:
@@ -85,14 +98,24 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
         anvil = stack.enter_context(Anvil(block_time=ANVIL_BLOCK_SECONDS, log_file=folder / "anvil.log"))
         status.update("compiling and deploying the registry contract")
         registry = deploy_registry(anvil.url)
-        files = make_operators(config, folder, registry, status.update)
-        public_keys = register_validators(config, registry, files, status.update)
+        pool: LifePool | None = None
+        if config.lifecycle:
+            prepare_registry(registry)
+            owners = members(config.operators)
+            files = make_operators(config, folder, registry, status.update, owners, OPERATOR_FEE)
+            public_keys = register_validators(config, registry, files, status.update, CLUSTER_DEPOSIT)
+            status.update("compiling and deploying the staking pool")
+            pool = deploy_pool(registry, [item.operator_id for item in files])
+        else:
+            files = make_operators(config, folder, registry, status.update)
+            public_keys = register_validators(config, registry, files, status.update)
         ids = [item.operator_id for item in files]
         attacked = attacked_operator(config, ids)
         nodes = config.beacon_nodes + (attacked is not None)
         with free_ports(nodes) as held:
             ports = list(held)
-        write_configurations(config, files, registry, anvil.url, _beacon_urls(config, ids, ports, attacked))
+        sections = keeper_sections(pool, files, folder) if pool is not None else None
+        write_configurations(config, files, registry, anvil.url, _beacon_urls(config, ids, ports, attacked), sections)
         operators = [OperatorProcess(item.operator_id, item.config, item.log) for item in files]
         stack.callback(stop_all, operators)
         for operator in operators:
@@ -100,12 +123,18 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
         wait_until_up(operators, files, status.update)
         status.update("starting the beacon node" if nodes == 1 else f"starting {nodes} beacon nodes")
         genesis_time = float(int(time.time()) + GENESIS_DELAY[config.beacon] + NODE_DELAY * (nodes - 1))
-        beacons = _beacon_nodes(config, folder, genesis_time, ports)
+        execution = _hand_over(anvil, pool) if pool is not None else None
+        beacons = _beacon_nodes(config, folder, genesis_time, ports, execution)
         for beacon in beacons:
             stack.callback(beacon.stop)
             beacon.start()
         for beacon in beacons:
             beacon.wait_ready()
+        life = None
+        if pool is not None:
+            life = LifeDriver(pool, beacons[0].url, StepLog(genesis_time, config.slot_seconds))
+            stack.callback(life.stop)
+            life.start()
     return Run(
         config=config,
         files=files,
@@ -120,7 +149,14 @@ def _start(config: DevnetConfig, console: Console, stack: contextlib.ExitStack) 
         beacon_outages=plan_beacon_outages(config),
         attacked=attacked,
         registry=registry,
+        life=life,
     )
+
+
+def _hand_over(anvil: Anvil, pool: LifePool) -> ExecutionPart:
+    """Let the beacon node mine the execution chain from now on."""
+    anvil.mine_every(0)
+    return ExecutionPart(anvil.url, pool.deposit_contract, pool.head(), int(time.time()))
 
 
 def _beacon_urls(
@@ -139,10 +175,14 @@ def _beacon_urls(
 
 
 def _beacon_nodes(
-    config: DevnetConfig, folder: Path, genesis_time: float, ports: Sequence[int]
+    config: DevnetConfig,
+    folder: Path,
+    genesis_time: float,
+    ports: Sequence[int],
+    execution: ExecutionPart | None,
 ) -> Sequence[BeaconProcess]:
     if config.beacon is BeaconKind.EMBEDDED:
-        return embedded_nodes(config, folder, genesis_time, ports)
+        return embedded_nodes(config, folder, genesis_time, ports, execution)
     options = LodestarOptions(
         genesis_time=int(genesis_time),
         slot_seconds=config.slot_seconds,
@@ -161,6 +201,7 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
     """
     urls: dict[int, str] = {item.operator_id: item.status_url for item in run.files}
     view = LiveView(run.config, run.beacon.url, run.operators, urls, run.genesis_time)
+    told = 0
     planned = plan_actions(run.config, run.outages, run.beacon_outages)
     end = run.start_of((run.last_epoch + 1) * SLOTS_PER_EPOCH + EXTRA_SLOTS)
     with Live(console=console, refresh_per_second=2, transient=True) as live, view.client:
@@ -174,6 +215,14 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
             view.poll(time.time())
             run.watch.look(view.client, run.beacon.url, view.chain.slot)
             live.update(view.render(time.time()))
+            if run.life is not None:
+                steps = run.life.log.seen
+                for step in steps[told:]:
+                    console.print(str(step), highlight=False, markup=False)
+                told = len(steps)
+            if run.life is not None and run.life.finished:
+                run.last_epoch = _whole_epochs(run, time.time() - EXTRA_SLOTS * run.config.slot_seconds)
+                return
             pause = run.start_of(planned[0].slot) - time.time() if planned else POLL_SECONDS
             if stopped(min(POLL_SECONDS, max(0.0, pause))):
                 run.last_epoch = _whole_epochs(run, time.time())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ssv_pool.devnet.beacon_process import BeaconProcess
 from ssv_pool.devnet.cluster import OperatorFiles, Registry
 from ssv_pool.devnet.config import DevnetConfig
+from ssv_pool.devnet.lifecycle.driver import LifeDriver
 from ssv_pool.devnet.processes import OperatorProcess
 from ssv_pool.devnet.schedule import Outage
 from ssv_pool.devnet.watch import ChainWatch
@@ -37,6 +38,8 @@ class Run:
     attacked: int | None = None
     """The operator whose beacon node lies."""
     watch: ChainWatch = field(default_factory=ChainWatch)
+    life: LifeDriver | None = None
+    """The life of the pool's validator, where there is one."""
     exits_asked: dict[int, float] = field(default_factory=dict)
     """Validator → when its exit was in a block of the execution chain, seconds since the UNIX epoch."""
 

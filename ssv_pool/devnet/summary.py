@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from ssv_pool.devnet.config import CHAIN_VALIDATORS, SLOTS_PER_EPOCH, DevnetConfig, faulty
+from ssv_pool.devnet.lifecycle.outcome import life_lines
 from ssv_pool.devnet.outcome import Outcome
 from ssv_pool.devnet.state import Run
 
@@ -53,6 +54,7 @@ def print_summary(console: Console, run: Run, outcome: Outcome) -> None:
         _line("CPU per operator", f"{min(cpu):.1f} to {max(cpu):.1f} s"),
         _line("CPU of all, a slot", f"{report['cpu_seconds_per_slot']} s"),
         "",
+        *((*life_lines(run.life), "") if run.life is not None else ()),
         "CHECKS",
         *(f"  {'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['detail']}" for check in report["checks"]),
         "",

@@ -1,12 +1,13 @@
 """The HTML report of a devnet run: one file, no scripts, nothing fetched from elsewhere."""
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from ssv_pool.report import plots
+from ssv_pool.report import life, plots
+from ssv_pool.report.table import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def render(report: Mapping[str, Any], plotted: Plotted) -> str:
         _headline(ok=report["ok"]),
         f"<p class='dim'>{_config(report)}</p>",
         _cards(report),
+        *([life.section(report["lifecycle"], per_epoch)] if "lifecycle" in report else []),
         "<h2>Duties</h2>",
         _duties(report["duties"]),
         _figure(
@@ -76,11 +78,11 @@ def render(report: Mapping[str, Any], plotted: Plotted) -> str:
         _latency_table(report["latency_ms"]),
         *_proposals(proposer, plotted),
         "<h2>Checks</h2>",
-        _table(("check", "found", ""), map(_check_row, report["checks"]), texts=(0, 1)),
+        table(("check", "found", ""), map(_check_row, report["checks"]), texts=(0, 1)),
         "<h2>Epochs</h2>",
-        _table(("epoch", "attestations", "blocks", "sync", "expected", "down"), map(_epoch_row, report["epochs"])),
+        table(("epoch", "attestations", "blocks", "sync", "expected", "down"), map(_epoch_row, report["epochs"])),
         "<h2>Operators</h2>",
-        _table(
+        table(
             ("operator", "CPU", "memory", "restarts", "deaths", "missed starts", "failed duties"),
             map(_operator_row, report["operators"]),
         ),
@@ -109,7 +111,7 @@ def _config(report: Mapping[str, Any]) -> str:
     parts = [
         f"{config['operators']} operators",
         f"{config['validators']} of the chain's {config['chain_validators']} validators",
-        f"{config['epochs']} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s",
+        f"{len(report['epochs']) if 'lifecycle' in report else config['epochs']} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s",
     ]
     if len(config["clusters"]) > 1:
         parts.append("committees " + "; ".join(",".join(map(str, members)) for members in config["clusters"]))
@@ -151,7 +153,7 @@ def _duties(duties: Mapping[str, Mapping[str, Any]]) -> str:
     rows = (_duty_row(kind, duty) for kind, duty in duties.items() if duty["assigned"] or kind == "attester")
     note = "<p class='dim'>Aggregates and sync contributions begin with their slot and wait until two thirds of it.</p>"
     head = ("duty", "done as", "assigned", "done", "rate", "due → accepted p50", "p99", "later rounds")
-    return _table(head, rows, texts=(0, 1)) + note
+    return table(head, rows, texts=(0, 1)) + note
 
 
 def _duty_row(kind: str, duty: Mapping[str, Any]) -> tuple[str, ...]:
@@ -180,7 +182,7 @@ def _proposals(proposer: Mapping[str, Any], plotted: Plotted) -> list[str]:
     )
     return [
         "<h2>Block proposals, phase by phase</h2>",
-        _table(("phase", "from → to", "p50", "p99", "max"), rows, texts=(0, 1)),
+        table(("phase", "from → to", "p50", "p99", "max"), rows, texts=(0, 1)),
         _figure(
             "Share of proposals whose phase took at most…",
             plots.delay_distributions(_values(plotted.phases), wide=True),
@@ -203,7 +205,7 @@ def _latency_table(latency: Mapping[str, Mapping[str, float] | None]) -> str:
         (name.replace("_", " "), meaning[name], *(_ms(figures, key) for key in ("p50", "p99", "max")), _count(figures))
         for name, figures in latency.items()
     )
-    return _table(("delay", "from → to", "p50", "p99", "max", "measured"), rows, texts=(0, 1))
+    return table(("delay", "from → to", "p50", "p99", "max", "measured"), rows, texts=(0, 1))
 
 
 def _ms(figures: Mapping[str, float] | None, key: str) -> str:
@@ -252,27 +254,13 @@ def _reasons(duties: Mapping[str, Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     head = "<h2>Why duties did not complete, as the operators saw it</h2>"
-    return head + _table(("duty", "reason", "duties of operators"), rows, texts=(0, 1))
+    return head + table(("duty", "reason", "duties of operators"), rows, texts=(0, 1))
 
 
 def _offences(offences: Sequence[str]) -> str:
     if not offences:
         return ""
     return "<h2>Slashable</h2><ul>" + "".join(f"<li>{_text(offence)}</li>" for offence in offences) + "</ul>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = (0,)) -> str:
-    """A table; the columns ``texts`` hold words and stand on the left, the others figures."""
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        marks = {"holds": " class='ok'", "FAILS": " class='fails'"}
-        return "".join(
-            f"<{tag}{' class=words' if place in texts else marks.get(cell, '')}>{_text(cell)}</{tag}>"
-            for place, cell in enumerate(cells)
-        )
-
-    lines = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{line('th', head)}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 def _text(value: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 GOOD, BAD, LATE, DOWN = "#2a7f9e", "#c8553d", "#e09f3e", "#f3e7d3"
 PALETTE = ("#2a7f9e", "#e09f3e", "#5f4b8b", "#5b8c5a", "#a23b72", "#3d3d3d")
@@ -128,6 +128,36 @@ def delays_by_slot(points: Mapping[str, Sequence[tuple[int, float]]], slots_per_
     axes.set(ylabel="milliseconds")
     _log(axes.set_yscale, axes.yaxis, marks=(1.0, 3.0))
     _slot_axis(axes, [slot for _, values in kinds for slot, _ in values], slots_per_epoch)
+    _legend(figure, axes)
+    return _svg(figure)
+
+
+def timeline(steps: Sequence[tuple[str, str, int]], slots_per_epoch: int) -> str:
+    """Steps one below the other, each a bar from the step before to its own slot; one colour for each actor.
+
+    Args:
+        steps: what, by whom, in which slot; in order.
+        slots_per_epoch: where the marks on the axis are.
+    """
+    figure, axes = plt.subplots(figsize=(WIDE[0], 0.9 + 0.27 * len(steps)), layout="constrained")
+    actors = list(dict.fromkeys(actor for _, actor, _ in steps))
+    colours = dict(zip(actors, PALETTE, strict=False))
+    begun, labelled = 0, set[str]()
+    for place, (_, actor, slot) in enumerate(steps):
+        colour = colours.get(actor, PALETTE[-1])
+        label = None if actor in labelled else actor
+        labelled.add(actor)
+        axes.barh(place, max(slot - begun, 0), left=begun, height=0.55, color=colour, alpha=0.45, linewidth=0)
+        axes.scatter([slot], [place], color=colour, s=26, zorder=3, label=label)
+        axes.annotate(f"{slot}", (slot, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=7.5)
+        begun = max(begun, slot)
+    axes.set_yticks(range(len(steps)), [what for what, _, _ in steps])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    last = max((slot for _, _, slot in steps), default=0)
+    axes.set_xlim(left=0, right=last + slots_per_epoch)
+    axes.xaxis.set_major_locator(MultipleLocator(slots_per_epoch * max(1, last // slots_per_epoch // 12)))
+    axes.set_xlabel(f"slot ({slots_per_epoch} slots are one epoch)")
     _legend(figure, axes)
     return _svg(figure)
 

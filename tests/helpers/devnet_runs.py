@@ -19,6 +19,7 @@ EPOCHS = range(1, 6)
 
 def make_run(*outages: Outage, **changes: Any) -> Run:
     names = {"validators", "clusters", "attack", "exits", "beacon", "beacon_stops", "beacon_nodes", "operators"}
+    names |= {"lifecycle"}
     options = {name: changes.pop(name) for name in names & changes.keys()}
     kills = tuple(Kill(len(outage.operators), outage.epoch) for outage in outages)
     config = DevnetConfig(

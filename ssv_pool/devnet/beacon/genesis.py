@@ -19,7 +19,7 @@ _GENESIS_MIX = b"\xda" * 32
 _EXECUTION_GENESIS_HASH = b"\x55" * 32
 
 
-PRESET_CONSTANTS = ("MAX_SEED_LOOKAHEAD",)
+PRESET_CONSTANTS = ("BASE_REWARD_FACTOR", "MAX_SEED_LOOKAHEAD")
 """Constants that are not in the configuration and that a development network may have otherwise all the same."""
 
 
@@ -56,7 +56,9 @@ def development_spec(
         elif isinstance(getattr(spec.config, name, None), int):
             changes[name] = value
         else:
-            raise ValueError(f"--config {name}: expected a number of the configuration or {PRESET_CONSTANTS[0]}")
+            raise ValueError(
+                f"--config {name}: expected a number of the configuration or {' or '.join(PRESET_CONSTANTS)}"
+            )
     spec.config = spec.config._replace(**{name: types[name](value) for name, value in changes.items()})
     if deposit_contract is not None:
         address = types["DEPOSIT_CONTRACT_ADDRESS"](deposit_contract)

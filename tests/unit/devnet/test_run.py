@@ -8,7 +8,7 @@ import pytest
 from devnet_runs import GENESIS, make_run
 
 from ssv_pool.devnet import run as run_module
-from ssv_pool.devnet.beacon_process import embedded_nodes
+from ssv_pool.devnet.beacon_process import ExecutionPart, embedded_nodes
 from ssv_pool.devnet.config import Attack, Exit
 from ssv_pool.devnet.run import _beacon_urls, _whole_epochs, perform
 from ssv_pool.devnet.schedule import Action, Deed
@@ -144,3 +144,29 @@ def test_a_folder_that_holds_something_is_no_place_for_a_report(tmp_path: Any) -
     config = replace(make_run().config, report_dir=tmp_path)
     with pytest.raises(ConfigError, match="not empty, expected a new or an empty folder"):
         run_module.run_devnet(config, as_json=True)
+
+
+def test_the_life_cycle_has_a_chain_and_an_execution_node_of_its_own(tmp_path: Any) -> None:
+    config = make_run(lifecycle=True, validators=2).config
+    part = ExecutionPart("http://127.0.0.1:8545", "0x" + "0d" * 20, 31, 1_000)
+    (node,) = embedded_nodes(config, tmp_path, 1e6, [1], part)
+    command = " ".join(node.command)
+    for option in (
+        "--config MIN_VALIDATOR_WITHDRAWABILITY_DELAY=1",
+        "--config MAX_SEED_LOOKAHEAD=1",
+        "--config BASE_REWARD_FACTOR=1",
+        f"--execution http://127.0.0.1:8545 --execution-start 31@1000 --deposit-contract 0x{'0d' * 20}",
+    ):
+        assert option in command
+    (plain,) = embedded_nodes(make_run().config, tmp_path, 1e6, [1])
+    assert not {"--config", "--execution"} & set(plain.command)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"exits": (Exit(1, 1),)}, {"beacon_nodes": 2}, {"clusters": ((1, 2, 3, 4),)}, {"operators": 7}, {"keep": True}],
+)
+def test_the_life_cycle_stands_alone(changes: dict[str, Any]) -> None:
+    config = make_run(lifecycle=True).config
+    with pytest.raises(ConfigError, match=r"--lifecycle: .*expected"):
+        replace(config, **changes)

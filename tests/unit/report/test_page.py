@@ -230,3 +230,67 @@ def test_every_input_gives_one_whole_svg(svg: str) -> None:
 def test_the_same_data_give_the_same_picture() -> None:
     data: Mapping[str, list[tuple[int, float]]] = {"duty": [(8, 3.0), (9, 5.0)]}
     assert plots.delays_by_slot(data, 8) == plots.delays_by_slot(data, 8)
+
+
+def life(**changes: Any) -> dict[str, Any]:
+    step = {"name": "stake", "by": "stakers", "meaning": "stakers deposit", "slot": 3, "epoch": 0, "seconds": 9.4}
+    fund = {"name": "fund", "by": "keepers", "meaning": "32 ETH go", "slot": 9, "epoch": 1, "seconds": 27.6}
+    values = {
+        "steps": [{**step, "detail": "20 ETH"}, {**fund, "detail": "validator <b>"}],
+        "missing": [],
+        "error": "",
+        "validator": {"index": 64, "attestations": 5, "included": 4},
+        "books": {
+            "deposits": str(36 * 10**18),
+            "rewards": "-1",
+            "fees": {"clusters": "5", "operator 1": "7", "all": "12"},
+            "payouts": str(35 * 10**18),
+            "left": {"staker_shares": "0", "dust": "4"},
+            "balanced": True,
+            "faults": [],
+        },
+    }
+    return {**values, **changes}
+
+
+def test_a_life_is_drawn_and_told() -> None:
+    page = render(report(lifecycle=life()), EMPTY)
+    Outline().feed(page)
+    for text in (
+        "A validator's life",
+        "Validator 64 of the staking pool: 4 of 5 attestations in blocks.",
+        "9\N{NO-BREAK SPACE}s",
+        "validator &lt;b&gt;",
+        "36.000000000000000000",
+        "-0.000000000000000001",
+        "fee shares of operator 1",
+        "balanced to the wei",
+    ):
+        assert text in page
+    assert "1 epochs of 8 slots" in page, "so many as there were, not as there may be"
+    assert "<b>" not in page.split("<h2>Duties", maxsplit=1)[0].split("A validator", maxsplit=1)[1]
+
+
+def test_a_life_that_was_cut_short_says_what_is_missing() -> None:
+    cut = life(
+        steps=[],
+        missing=["stake", "payout"],
+        error="no <money>",
+        books=None,
+        validator={"index": None, "attestations": 0, "included": 0},
+    )
+    page = render(report(lifecycle=cut), EMPTY)
+    Outline().feed(page)
+    assert "The pool has no validator." in page
+    assert "Not seen: stake, payout" in page
+    assert "no &lt;money&gt;" in page
+    wrong = life()
+    wrong["books"] |= {"balanced": False, "faults": ["payouts: 1, expected 2"]}
+    assert "not balanced: payouts: 1, expected 2" in render(report(lifecycle=wrong), EMPTY)
+
+
+def test_a_timeline_names_each_actor_once() -> None:
+    svg = plots.timeline([("deposit", "stakers", 0), ("fund", "keepers", 4), ("pay", "stakers", 30)], 8)
+    ET.fromstring(svg)
+    assert svg.count(">stakers<") == 1
+    assert svg.count(">keepers<") == 1
