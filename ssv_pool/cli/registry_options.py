@@ -42,6 +42,8 @@ class RegistryTarget:
         from ssv_pool.registry.chain import check_chain
         from ssv_pool.registry.contract import RegistryContract
 
+        if self.registry is not None and self.network is not None:
+            raise click.UsageError("give either --registry ADDRESS (or REGISTRY_CONTRACT) or --network NAME, not both")
         known = None if self.network is None else network_named(self.network)
         address = self.registry or (None if known is None else known.contract)
         if address is None:
@@ -49,12 +51,11 @@ class RegistryTarget:
                 "registry: missing, expected --registry ADDRESS (or REGISTRY_CONTRACT), or --network NAME for the "
                 "SSV network's own"
             )
-        own = known is not None and self.registry is None
         w3 = access.connect()
         if known is not None and access.chain_id is None and known.chain_id is not None:
             check_chain(w3, known.chain_id)
-        first = self.first_block if self.first_block is not None else known.first_block if known and own else 0
-        views = self.views or (known.views if known and own else None)
+        first = self.first_block if self.first_block is not None else 0 if known is None else known.first_block
+        views = self.views or (None if known is None else known.views)
         contract = RegistryContract(w3, address, views=views, first_block=first, timeout=access.timeout)
         contract.check()
         return contract

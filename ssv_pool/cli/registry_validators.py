@@ -39,6 +39,7 @@ def register(
 
     All of them go to one cluster, the operators of the files. The files must have been made for this account as the
     owner, with the nonces that are its next; before anything is sent they are judged as the operators will judge them.
+    A dry run simulates the first transaction.
     """
     from ssv_pool.pool.keyshares import read_key_shares
 
@@ -172,11 +173,11 @@ def _acceptable(
                 f"validator {_short(item)}: its key was split for nonce {item.owner_nonce}, and the owner's next is "
                 f"{first + place}: split the key again with --owner-nonce {first + place}"
             )
-    _check_operators(contract, items)
+    check_operators(contract, items)
     return items
 
 
-def _check_operators(contract: "RegistryContract", items: Sequence["KeyShares"]) -> None:
+def check_operators(contract: "RegistryContract", items: Sequence["KeyShares"]) -> None:
     """Make sure that the shares are encrypted for the keys that the operators registered."""
     from ssv_pool.crypto import operator_keys
 

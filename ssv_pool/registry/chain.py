@@ -14,6 +14,7 @@ from web3 import HTTPProvider, Web3
 from web3.contract.contract import ContractFunction
 from web3.exceptions import (
     BadFunctionCallOutput,
+    BadResponseFormat,
     ContractLogicError,
     MismatchedABI,
     TimeExhausted,
@@ -85,17 +86,26 @@ def translated(w3: Web3, action: str, timeout: float = REQUEST_SECONDS) -> Itera
     """
     try:
         yield
+    except SsvPoolError:
+        raise
     except ContractLogicError as error:
         raise refusal(action, error) from error
     except TimeExhausted as error:
         raise UnavailableError(f"{action}: not mined within {timeout:g} s") from error
     except (BadFunctionCallOutput, MismatchedABI) as error:
         raise ContractError(f"{action}: the contract's answer is not what the ABI says: check its address") from error
+    except (BadResponseFormat, ValueError, TypeError):
+        # web3 takes apart whatever comes; of something else than a node's answer this is left.
+        raise UnavailableError(
+            f"{action}: {host_of(w3)} answers something else than JSON-RPC: check the execution node's address"
+        ) from None
     except Web3Exception as error:
         raise ContractError(f"{action}: {reason(error)}") from error
-    except OSError:
+    except OSError as error:
         # The node's address may hold an access key: only its host is named, and the cause is cut off.
-        raise UnavailableError(f"{action}: execution node {host_of(w3)} does not answer") from None
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        said = "does not answer" if status is None else f"answers with HTTP status {status}: check its address and key"
+        raise UnavailableError(f"{action}: execution node {host_of(w3)} {said}") from None
 
 
 def refusal(action: str, error: ContractLogicError) -> ContractError:

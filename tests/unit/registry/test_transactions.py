@@ -1,6 +1,7 @@
 """The transaction sender against a node in memory: what it asks first, what it sends, what it says when it cannot."""
 
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,50 @@ def test_answer_that_does_not_fit_the_abi(node: FakeNode) -> None:
     with pytest.raises(ContractError) as caught:
         read(w3, "read operator 1", functions.getOperatorById(1))
     assert str(caught.value) == "read operator 1: the contract's answer is not what the ABI says: check its address"
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers every request with its server's page."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        status, body = self.server.page  # type: ignore[attr-defined]
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Not on the test's output."""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (200, b"<html></html>", "{} answers something else than JSON-RPC: check the execution node's address"),
+        (200, b"\xff\xfe", "{} answers something else than JSON-RPC: check the execution node's address"),
+        (
+            200,
+            b'{"jsonrpc":"2.0","id":0,"result":"zz"}',
+            "{} answers something else than JSON-RPC: check the execution node's address",
+        ),
+        (200, b"{}", "{} answers something else than JSON-RPC: check the execution node's address"),
+        (403, b"", "execution node {} answers with HTTP status 403: check its address and key"),
+    ],
+)
+def test_address_of_something_else(status: int, body: bytes, sentence: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        server.page = (status, body)  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            place = f"127.0.0.1:{server.server_port}"
+            with pytest.raises(UnavailableError) as caught:
+                check_chain(connect(f"http://user:secret@{place}/secret"), 1)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert str(caught.value) == f"ask for the chain id: {sentence.format(place)}"
 
 
 @pytest.mark.parametrize(
