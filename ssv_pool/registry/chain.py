@@ -94,11 +94,8 @@ def translated(w3: Web3, action: str, timeout: float = REQUEST_SECONDS) -> Itera
         raise UnavailableError(f"{action}: not mined within {timeout:g} s") from error
     except (BadFunctionCallOutput, MismatchedABI) as error:
         raise ContractError(f"{action}: the contract's answer is not what the ABI says: check its address") from error
-    except (BadResponseFormat, ValueError, TypeError):
-        # web3 takes apart whatever comes; of something else than a node's answer this is left.
-        raise UnavailableError(
-            f"{action}: {host_of(w3)} answers something else than JSON-RPC: check the execution node's address"
-        ) from None
+    except BadResponseFormat:
+        raise _not_a_node(w3, action) from None
     except Web3Exception as error:
         raise ContractError(f"{action}: {reason(error)}") from error
     except OSError as error:
@@ -106,6 +103,15 @@ def translated(w3: Web3, action: str, timeout: float = REQUEST_SECONDS) -> Itera
         status = getattr(getattr(error, "response", None), "status_code", None)
         said = "does not answer" if status is None else f"answers with HTTP status {status}: check its address and key"
         raise UnavailableError(f"{action}: execution node {host_of(w3)} {said}") from None
+    except (ValueError, TypeError):
+        # web3 takes apart whatever comes; of something else than a node's answer this is left.
+        raise _not_a_node(w3, action) from None
+
+
+def _not_a_node(w3: Web3, action: str) -> UnavailableError:
+    return UnavailableError(
+        f"{action}: {host_of(w3)} answers something else than JSON-RPC: check the execution node's address"
+    )
 
 
 def refusal(action: str, error: ContractLogicError) -> ContractError:
