@@ -83,6 +83,17 @@ def test_calls_have_the_published_selectors() -> None:
     assert taking == set(in_eth["payable"])
 
 
+def test_views_answer_with_the_published_words() -> None:
+    views = {
+        signature: ",".join(map(type_name, entry["outputs"])).replace("(", "").replace(")", "")
+        for signature, entry in ours("function").items()
+        if signature.startswith(ON_THE_SECOND_CONTRACT)
+    }
+    # The network answers this for a list of operators.
+    assert views.pop("isAddressWhitelisted(uint64,address)") == "bool"
+    assert views == RECORDS["views"]
+
+
 def test_events_have_the_published_topics_and_indexed_parameters() -> None:
     recorded = {event["signature"]: event for event in RECORDS["events"]}
     # Its parameter is another type in the form paid in ETH than in the bindings that topics are taken from.
