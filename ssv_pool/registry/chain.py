@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import requests
 from eth_typing import ChecksumAddress
 from eth_utils.address import is_address, is_checksum_address, to_checksum_address
 from web3 import HTTPProvider, Web3
@@ -21,6 +22,7 @@ from web3.exceptions import (
     Web3Exception,
     Web3RPCError,
 )
+from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
 from ssv_pool.registry.artifacts import Abi
@@ -48,7 +50,9 @@ def connect(url: str) -> Web3:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigError("execution node: expected an address that begins with http:// or https://")
-    return Web3(HTTPProvider(url, request_kwargs={"timeout": REQUEST_SECONDS}))
+    # A connection that breaks is tried once more; a node that is silent for so long is not asked five times.
+    again = ExceptionRetryConfiguration(errors=(requests.ConnectionError,), retries=2)
+    return Web3(HTTPProvider(url, request_kwargs={"timeout": REQUEST_SECONDS}, exception_retry_configuration=again))
 
 
 def checksummed(text: str, name: str) -> ChecksumAddress:

@@ -16,7 +16,6 @@ from web3.providers import BaseProvider
 
 CHAIN_ID = 7
 GWEI = 10**9
-RESULT = "0x" + "00" * 32
 
 
 @dataclass
@@ -29,6 +28,8 @@ class FakeNode(BaseProvider):
     gas: int = 50_000
     revert: bytes | None = None
     """Data with which calls and estimates are refused."""
+    answer: bytes = bytes(32)
+    """What calls return."""
     fails_when_mined: bool = False
     mines: bool = True
     refusals: list[str] = field(default_factory=list)
@@ -73,7 +74,7 @@ class FakeNode(BaseProvider):
         if self.revert is not None or (self.fails_when_mined and block != "pending"):
             data = f"0x{(self.revert or b'').hex()}"
             return {"error": {"code": 3, "message": "execution reverted", "data": data}}
-        return {"result": RESULT}
+        return {"result": f"0x{self.answer.hex()}"}
 
     def _eth_estimate_gas(self, call: dict[str, Any], block: str = "latest") -> Any:
         return {"result": hex(self.gas)}

@@ -6,6 +6,7 @@ from fake_node import FakeNode, connected
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssv_pool.protocol.types.primitives import OperatorId
 from ssv_pool.registry.chain import ContractError, checksummed
 from ssv_pool.registry.contract import RegistryContract
 from ssv_pool.registry.events import Cluster
@@ -38,6 +39,11 @@ def test_views_are_asked_of_their_own_contract() -> None:
     assert contract.views.network_earnings() == 0
     assert not contract.validator_registered(REGISTRY, bytes(48))
     assert set(node.called) == {VIEWS}
+
+
+def test_the_networks_second_word_behind_a_balance_is_not_looked_at() -> None:
+    node = FakeNode(answer=(5).to_bytes(32, "big") + (32).to_bytes(32, "big"))
+    assert RegistryContract(connected(node), REGISTRY).views.earnings(OperatorId(1)) == 5
 
 
 def status(balance: int, burn_rate: int, reserve: int, *, active: bool = True) -> ClusterStatus:
