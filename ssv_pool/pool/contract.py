@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.types import TxReceipt
 
+from ssv_pool.networks import NETWORKS
 from ssv_pool.pool.approvals import Domain, Report
 from ssv_pool.pool.calls import DEPOSIT_CONTRACT, POOL, PoolCalls, PoolParameters, deployment
 from ssv_pool.registry import chain
@@ -39,6 +40,7 @@ CLAIMED: Final = 3
 _VIEWS: Final = ("reportCount", "withdrawalCredentials", "clusterNonce")
 _REGISTERED: Final = keccak(text="ValidatorRegistered(bytes,uint64[],uint256)")
 _DEPOSITED: Final = keccak(text="DepositEvent(bytes,bytes,bytes,bytes,bytes)")
+_EXIT_REQUESTED: Final = keccak(text="ValidatorExitRequested(bytes)")
 _REQUESTED: Final = keccak(text="WithdrawalRequested(uint256,address,address,uint256,uint256)")
 _STAKED: Final = keccak(text="Staked(address,address,uint256,uint256)")
 
@@ -201,15 +203,21 @@ class PoolContract:
 
     # Contracts beside it
 
-    def registry(self, first_block: int | None = None) -> RegistryContract:
-        """The registry that the pool's validators are in; its events are searched from `first_block` on.
+    def registry(self, *, whole: bool = False) -> RegistryContract:
+        """The registry that the pool's validators are in.
 
-        All that the pool did there it did after its own deployment, where the search begins by default.
+        Args:
+            whole: whether to search all its events, as for operators' keys; by default those since the pool was
+                deployed, which has done nothing there before.
         """
+        address = to_checksum_address(self.ask("registry"))
+        known = next((network for network in NETWORKS.values() if network.contract == address), None)
+        start = 0 if known is None else known.first_block
         return RegistryContract(
             self.w3,
-            to_checksum_address(self.ask("registry")),
-            first_block=self.first_block if first_block is None else first_block,
+            address,
+            views=None if known is None else known.views,
+            first_block=start if whole else self.first_block,
             timeout=self._timeout,
         )
 
@@ -305,6 +313,17 @@ class PoolContract:
             key, credentials, amount, _, _ = _decoded(("bytes",) * 5, bytes(log["data"]), "DepositEvent")
             found.append(Deposit(key, credentials, int.from_bytes(amount, "little"), log["blockNumber"]))
         return tuple(found)
+
+    def exit_requests(self, block: int) -> tuple[bytes, ...]:
+        """Public keys of all validators that were asked to exit up to a block; 48 bytes each."""
+        logs = search_logs(
+            self.w3, self.address, [[_EXIT_REQUESTED]], first_block=self.first_block, what="the pool's events"
+        )
+        return tuple(
+            _decoded(("bytes",), bytes(log["data"]), "ValidatorExitRequested")[0]
+            for log in logs
+            if log["blockNumber"] <= block
+        )
 
     def owner_nonce(self) -> int:
         """The nonce that key shares of the pool's next validator must be signed with."""
