@@ -14,7 +14,14 @@ def section(life: Mapping[str, Any], slots_per_epoch: int) -> str:
     """The HTML of ``report.json.lifecycle``."""
     steps = life["steps"]
     rows = [
-        (step["meaning"], step["by"], str(step["slot"]), str(step["epoch"]), f"{step['seconds']:.0f}\N{NO-BREAK SPACE}s", step["detail"])
+        (
+            step["meaning"],
+            step["by"],
+            str(step["slot"]),
+            str(step["epoch"]),
+            f"{step['seconds']:.0f}\N{NO-BREAK SPACE}s",
+            step["detail"],
+        )
         for step in steps
     ]
     parts = [

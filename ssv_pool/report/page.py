@@ -108,10 +108,12 @@ def _headline(*, ok: bool) -> str:
 
 def _config(report: Mapping[str, Any]) -> str:
     config = report["config"]
+    # A life ends when it ends: its options say only when it has to.
+    epochs = len(report["epochs"]) if "lifecycle" in report else config["epochs"]
     parts = [
         f"{config['operators']} operators",
         f"{config['validators']} of the chain's {config['chain_validators']} validators",
-        f"{len(report['epochs']) if 'lifecycle' in report else config['epochs']} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s",
+        f"{epochs} epochs of {config['slots_per_epoch']} slots of {config['slot_seconds']} s",
     ]
     if len(config["clusters"]) > 1:
         parts.append("committees " + "; ".join(",".join(map(str, members)) for members in config["clusters"]))

@@ -53,6 +53,9 @@ CLUSTER_BUDGET: Final = 500
 NETWORK: Final = DepositNetwork("devnet", bytes.fromhex("00000001"))
 """The minimal preset's, which the embedded beacon node's chain has."""
 
+KEEPER_SECONDS: Final = 6.0
+"""A keeper's round: four of them share two cores with all else, and what is not begun in its round is not done."""
+
 _FIRST_MEMBER, _FIRST_STAKER, _TREASURY = 1, 5, 8
 """Which of anvil's accounts is whose; the first one owns the contracts."""
 
@@ -196,7 +199,7 @@ def keeper_sections(pool: LifePool, files: Sequence[OperatorFiles], folder: Path
                 "peers": [f"http://127.0.0.1:{other.api_port}" for other in files if other is not item],
                 "committees": [committee],
                 "report_epochs": 1,
-                "poll_seconds": 1.0,
+                "poll_seconds": KEEPER_SECONDS,
             }
         }
     return sections
