@@ -123,6 +123,26 @@ CONSENSUS = (
         (VECTORS, UNIT_QBFT, CHAOS),
     ),
     Mutant(
+        "round changes of another duty count in a proof",
+        QBFT + "justification.py",
+        """    _check_identifier(context, message)
+    if not message.is_prepared_round_change:""",
+        "    if not message.is_prepared_round_change:",
+        (UNIT_QBFT,),
+    ),
+    Mutant(
+        "prepares of another duty count in a proof",
+        QBFT + "justification.py",
+        """    _check_identifier(context, message)
+
+
+def is_valid_prepare""",
+        """
+
+def is_valid_prepare""",
+        (UNIT_QBFT,),
+    ),
+    Mutant(
         "signatures of round changes in a proposal are not checked",
         QBFT + "justification.py",
         """        check_round_change(context, message, height, round_, value)
