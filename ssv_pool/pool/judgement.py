@@ -308,7 +308,7 @@ def _pursue(view: PoolView, task: str, message: Message, cluster: ClusterFacts |
     if not any(signed.message == message and signed.signer == view.member for signed in view.messages):
         return [Sign(task, message)]
     approvals = quorum_of(view, message)
-    if approvals is None or not _my_turn(view, len(message.subject)):
+    if approvals is None or not (message in view.just_signed or _my_turn(view, len(message.subject))):
         return []
     if cluster is None:
         return [Send(task, message, approvals)]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
 
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.errors import ConfigError, SsvPoolError, UnavailableError
@@ -43,8 +45,8 @@ from ssv_pool.registry.transactions import TransactionSender
 from ssv_pool.settings import Settings
 from ssv_pool.store.database import Database
 
-MOST_LOOKS = 8
-"""Looks at the chain in one round: after each transaction what comes next is decided anew."""
+MOST_SENT = 8
+"""After each transaction what comes next is decided anew, in one round so often at the most."""
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - where a server listens, not where it is asked
 
@@ -159,16 +161,19 @@ class Keeper:
         self, side: _Side, chain: BeaconChain, tasks: Sequence[str], *, dry_run: bool, fresh: float
     ) -> list[Done]:
         found: list[Done] = []
-        looks = 0
+        if self._seen is None or not 0 <= self._clock() - self._seen[0] < fresh:
+            self._seen = None
+        sent = 0
         for task in tasks:
             # A task goes on while it gets somewhere: what was sent now may be the condition of the next step.
-            while looks < MOST_LOOKS:
-                view = self._look(side, chain, fresh, dry_run=dry_run)
-                done = self._do_all(side, task, view, dry_run=dry_run)
+            while sent < MOST_SENT:
+                if self._seen is None:
+                    self._seen = (self._clock(), self._look(side, chain, dry_run=dry_run))
+                done = self._do_all(side, task, self._seen[1], dry_run=dry_run)
                 found += done
                 if not any(item.outcome == audit.SENT for item in done):
                     break
-                looks += 1
+                sent += 1
                 self._seen = None
         return found
 
@@ -180,7 +185,8 @@ class Keeper:
             for intent in signed:
                 done, view = self._sign(side, intent, view, dry_run=dry_run)
                 found.append(done)
-            self._seen = None if dry_run else (self._clock(), view)
+            if self._seen is not None and not dry_run:
+                self._seen = (self._seen[0], replace(view, just_signed=()))
             # With the own signature there may be a quorum.
             intents = [intent for intent in TASKS[task](view) if not isinstance(intent, Sign)]
         return found + [self._do(side, intent, dry_run=dry_run) for intent in intents]
@@ -194,7 +200,8 @@ class Keeper:
             exchange.publish(self._database, side.domain, signed, self._clock())
             self._audit.write(intent.task, intent.subject, audit.SIGNED, detail)
             done = Done(intent.task, intent.subject, audit.SIGNED, detail)
-        return done, replace(view, messages=(*view.messages, signed))
+        signed_now = (*view.just_signed, intent.message)
+        return done, replace(view, messages=(*view.messages, signed), just_signed=signed_now)
 
     def _do(self, side: _Side, intent: Intent, *, dry_run: bool) -> Done:
         if isinstance(intent, Tell):
@@ -217,10 +224,8 @@ class Keeper:
             self._audit.write(done.task, done.subject, done.outcome, done.detail, done.tx_hash)
         return done
 
-    def _look(self, side: _Side, chain: BeaconChain, fresh: float, *, dry_run: bool) -> PoolView:
+    def _look(self, side: _Side, chain: BeaconChain, *, dry_run: bool) -> PoolView:
         now = self._clock()
-        if self._seen is not None and 0 <= now - self._seen[0] < fresh:
-            return self._seen[1]
         members = {bytes.fromhex(member[2:]) for member in side.pool.members()}
         messages = list(exchange.own(self._database, side.domain, self._member, now))
         for answer in self._peers.fetch(side.domain, members):
@@ -231,15 +236,17 @@ class Keeper:
                 self._audit.write("exchange", answer.peer, audit.NOTED, "answers")
             else:
                 self._audit.write("exchange", answer.peer, audit.WARNED, answer.problem)
-        view = side.observer.view(chain, tuple(dict.fromkeys(messages)))
-        self._seen = (now, view)
-        return view
+        return side.observer.view(chain, tuple(dict.fromkeys(messages)))
 
     def _side(self, url: str) -> _Side:
         """The clients of one execution node, made and checked at first use."""
         if url not in self._sides:
             settings, pool_settings = self._settings, self._settings.pool
             w3 = connect(url)
+            if isinstance(w3.provider, HTTPProvider):
+                # web3 asks for the chain id before every call.
+                w3.provider.cache_allowed_requests = True
+                w3.provider.cacheable_requests = {RPCEndpoint("eth_chainId")}
             pool = PoolContract(w3, self._contract, first_block=settings.pool_first_block)
             pool.check()
             domain = pool.domain()

@@ -43,6 +43,9 @@ from ssv_pool.registry.contract import RegistryContract
 DEPOSIT_BLOCKS: Final = 216_000
 """So far back the deposit contract's logs are read, 30 days: older deposits are in the beacon state."""
 
+PRICES_SECONDS: Final = 300.0
+"""How long fees and the registry's parameters are used before they are read again."""
+
 SKIPPED_SLOTS: Final = 64
 """Slots before a reference slot in which its execution block is looked for."""
 
@@ -64,6 +67,17 @@ class _Step:
     block: int
     operator_ids: tuple[int, ...] = ()
     """Of a registration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What a committee's validators cost."""
+
+    since: float
+    """When that was asked, seconds since the UNIX epoch."""
+    rate: int
+    threshold: int
+    collateral: int
 
 
 _STEPS: Final = {
@@ -119,6 +133,7 @@ class PoolObserver:
         self._deposit_logs: FollowedLogs[tuple[bytes, int]] | None = None
         self._deposit_contract: Any = None
         self._judged: dict[tuple[bytes, bytes], DepositSignature | None] = {}
+        self._prices: dict[tuple[int, ...], _Prices] = {}
         self._period: int | None = None
         self._report: Report | None = None
 
@@ -143,7 +158,11 @@ class PoolObserver:
             self._inventory = Inventory(self._inventory_folder, self.pool.address, fork_version)
         registered = {event.public_key: event for event in events if event.state is KeyState.REGISTERED}
         states = {event.public_key: event.state for event in events}
-        inventory_key, inventory_problem = self._next_key(ask, registered)
+        fundable = int(ask("fundable"))
+        waiting = sum(state is KeyState.REGISTERED for state in states.values())
+        inventory_key, inventory_problem = (None, None)
+        if fundable >= DEPOSIT * (waiting + 1):
+            inventory_key, inventory_problem = self._next_key(registered)
         deposits = _Deposits(self._inventory, pool_credentials(self.pool.address), fork_version, messages, self._judged)
         keys = self._keys(list(registered.values()), states, deposits, block)
         committees = {*self._marks.committees, *([inventory_key.operator_ids] if inventory_key else [])}
@@ -162,14 +181,14 @@ class PoolObserver:
             paused=bool(ask("paused")),
             buffered=int(ask("buffered")),
             unbooked=int(ask("unbooked")),
-            fundable=int(ask("fundable")),
+            fundable=fundable,
             pending=int(ask("pendingWithdrawals")),
             exits_under_way=int(ask("exitsUnderWay")),
             allowance=int(ask("clusterAllowance")),
             cluster_nonce=int(ask("clusterNonce")),
-            deposit_root=self.pool.deposit_root(block=block),
+            deposit_root=self._deposit_root(block) if waiting else bytes(32),
             keys=keys,
-            clusters=tuple(self._cluster(ids) for ids in sorted(clusters)),
+            clusters=tuple(self._cluster(ids, now) for ids in sorted(clusters)),
             committees={ids: bool(ask("committeeAllowed", list(ids))) for ids in sorted(committees)},
             next_key=inventory_key,
             inventory_problem=inventory_problem,
@@ -245,6 +264,10 @@ class PoolObserver:
             self._deposit_contract = self._w3.eth.contract(address=place, abi=published_abi(DEPOSIT_CONTRACT))
         return self._deposit_contract
 
+    def _deposit_root(self, block: int) -> bytes:
+        call = self._deposits().functions.get_deposit_root()
+        return bytes(read(self._w3, "read the deposit root", call, block=block))
+
     def _deposited(self, keys: set[bytes], block: int) -> frozenset[bytes]:
         """Those of the keys that anybody has deposited for: in the state, waiting in it, or in the latest logs."""
         contract = self._deposits()
@@ -273,9 +296,9 @@ class PoolObserver:
 
     # Registry
 
-    def _next_key(self, ask: Callable[..., Any], used: Collection[bytes]) -> tuple[NextKey | None, str | None]:
+    def _next_key(self, used: Collection[bytes]) -> tuple[NextKey | None, str | None]:
         """The key to register, or why there is none."""
-        if self._inventory is None or int(ask("fundable")) < DEPOSIT:
+        if self._inventory is None:
             return None, None
         nonce = self._registry.owner_nonce(self.pool.address)
         try:
@@ -284,25 +307,33 @@ class PoolObserver:
             return None, str(error)
         return NextKey(key.public_key, tuple(key.shares.operator_ids), key.shares.shares_data), None
 
-    def _cluster(self, ids: tuple[int, ...]) -> ClusterFacts:
-        operators = [OperatorId(number) for number in ids]
-        state = self._registry.cluster(self.pool.address, operators)
-        views = self._registry.views
-        parameters = views.parameters()
-        rate = parameters.network_fee + sum(views.operator(operator).fee for operator in operators)
+    def _cluster(self, ids: tuple[int, ...], now: float) -> ClusterFacts:
+        state = self._registry.cluster(self.pool.address, [OperatorId(number) for number in ids])
+        prices = self._prices_of(ids, now)
         balance, liquidatable = state.balance, False
         if state.active and state.validator_count:
-            status = views.status(self.pool.address, operators, state)
+            operators = [OperatorId(number) for number in ids]
+            status = self._registry.views.status(self.pool.address, operators, state)
             balance, liquidatable = status.balance, status.liquidatable
         return ClusterFacts(
             operator_ids=ids,
             cluster=state,
             balance=balance,
-            rate=rate,
-            threshold=parameters.liquidation_threshold,
-            collateral=parameters.minimum_collateral,
+            rate=prices.rate,
+            threshold=prices.threshold,
+            collateral=prices.collateral,
             liquidatable=liquidatable,
         )
+
+    def _prices_of(self, ids: tuple[int, ...], now: float) -> "_Prices":
+        kept = self._prices.get(ids)
+        if kept is None or not 0 <= now - kept.since < PRICES_SECONDS:
+            views = self._registry.views
+            parameters = views.parameters()
+            rate = parameters.network_fee + sum(views.operator(OperatorId(number)).fee for number in ids)
+            kept = _Prices(now, rate, parameters.liquidation_threshold, parameters.minimum_collateral)
+            self._prices[ids] = kept
+        return kept
 
     # Beacon state and reports
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ssv_pool.pool.approvals import Report, Signed
+from ssv_pool.pool.approvals import Message, Report, Signed
 from ssv_pool.registry.events import Cluster
 
 DEPOSIT: Final = 32 * 10**18
@@ -180,6 +180,8 @@ class PoolView:
     """Why the own inventory has no next key, where there is money for one."""
     messages: tuple[Signed, ...] = ()
     """Own ones and those of other members, all with checked signatures of members."""
+    just_signed: tuple[Message, ...] = ()
+    """What the member has signed in this round: who completes a quorum sends at once."""
 
     def cluster_of(self, operator_ids: tuple[int, ...]) -> ClusterFacts | None:
         """The cluster of these operators."""
