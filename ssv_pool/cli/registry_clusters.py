@@ -59,11 +59,13 @@ def list_clusters(
 ) -> None:
     """List the active clusters with validators, the shortest runway first."""
     contract = target.open(access)
-    found = [
-        contract.views.status(address, ids, cluster)
-        for (address, ids), cluster in contract.history.clusters(owner).items()
-        if cluster.active and cluster.validator_count
-    ]
+    found = contract.views.statuses(
+        {
+            key: cluster
+            for key, cluster in contract.history.clusters(owner).items()
+            if cluster.active and cluster.validator_count
+        }
+    )
     days = {id(item): item.runway_days(block_seconds) for item in found}
     wanted = [
         item

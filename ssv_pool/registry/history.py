@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from eth_typing import BlockNumber, ChecksumAddress
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.exceptions import Web3RPCError
 from web3.types import LogReceipt, TxReceipt
@@ -29,9 +30,19 @@ _CLUSTER_EVENTS: Final = {
         abi.CLUSTER_REACTIVATED,
         abi.EventAbi("ClusterDeposited", ("address",), ("uint64[]", "uint256", abi.CLUSTER_TYPE)),
         abi.EventAbi("ClusterWithdrawn", ("address",), ("uint64[]", "uint256", abi.CLUSTER_TYPE)),
+        # This and the next are the SSV network's alone: a cluster that was paid in SSV before, and one whose
+        # validators' effective balance has changed.
+        abi.EventAbi(
+            "ClusterMigratedToETH", ("address",), ("uint64[]", "uint256", "uint256", "uint32", abi.CLUSTER_TYPE)
+        ),
+    )
+} | {
+    # Its second indexed argument stands behind the operator ids in the signature, and before them in the log.
+    keccak(text=f"ClusterBalanceUpdated(address,uint64[],uint64,uint32,{abi.CLUSTER_TYPE})"): abi.EventAbi(
+        "ClusterBalanceUpdated", ("address", "uint64"), ("uint64[]", "uint32", abi.CLUSTER_TYPE)
     )
 }
-"""Topic to event, for those that carry a cluster's new state: operator ids after the owner, the state at the end."""
+"""Topic to event, for those that carry a cluster's new state: its owner first, the state at the end."""
 
 _FIRST_RANGE: Final = 10_000
 _LARGEST_RANGE: Final = 640_000
@@ -60,9 +71,9 @@ class RegistryHistory:
         """The present state of a cluster, from its last event; that of a new cluster when it has none."""
         ids = tuple(operator_ids)
         for log in self._logs([list(_CLUSTER_EVENTS), [_word(owner)]], newest_first=True):
-            _, operators, *_, state = _decoded(log)
+            _, operators, state = _decoded(log)
             if operators == ids:
-                return Cluster(*state)
+                return state
         return NEW_CLUSTER
 
     def clusters(self, owner: str | None = None) -> dict[ClusterKey, Cluster]:
@@ -72,8 +83,8 @@ class RegistryHistory:
         if owner is not None:
             topics.append([_word(owner)])
         for log in self._logs(topics):
-            address, operators, *_, state = _decoded(log)
-            found[to_checksum_address(address), operators] = Cluster(*state)
+            address, operators, state = _decoded(log)
+            found[to_checksum_address(address), operators] = state
         return found
 
     def owner_nonce(self, owner: str) -> int:
@@ -111,7 +122,7 @@ class RegistryHistory:
         """The state that a transaction left a cluster in. Raises ContractError: its event is missing."""
         for log in reversed(receipt["logs"]):
             if log["address"] == self.address and bytes(log["topics"][0]) in _CLUSTER_EVENTS:
-                return Cluster(*_decoded(log)[-1])
+                return _decoded(log)[2]
         raise ContractError(f"{action}: transaction 0x{receipt['transactionHash'].hex()} left no event")
 
     def _logs(self, topics: Sequence[Sequence[bytes]], *, newest_first: bool = False) -> Iterator[LogReceipt]:
@@ -179,10 +190,12 @@ def _word(address: str) -> bytes:
     return bytes.fromhex(checksummed(address, "owner")[2:]).rjust(32, bytes(1))
 
 
-def _decoded(log: LogReceipt) -> tuple[Any, ...]:
+def _decoded(log: LogReceipt) -> tuple[bytes, tuple[OperatorId, ...], Cluster]:
+    """Owner (20 bytes), operator ids and the cluster's new state of an event of `_CLUSTER_EVENTS`."""
     topics = [bytes(topic) for topic in log["topics"]]
     event = _CLUSTER_EVENTS[topics[0]]
     try:
-        return event.decode(topics, bytes(log["data"]))
+        values = event.decode(topics, bytes(log["data"]))
     except abi.AbiDecodeError as error:
         raise ContractError(f"event {event.name} in block {log['blockNumber']} is malformed: {error}") from error
+    return values[0], values[len(event.indexed)], Cluster(*values[-1])

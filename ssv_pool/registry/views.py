@@ -3,7 +3,7 @@
 The SSV network answers these on a second contract, ours on the registry itself; the calls are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from ssv_pool.protocol.types.primitives import OperatorId, PublicKey
 from ssv_pool.registry.artifacts import published_abi
 from ssv_pool.registry.chain import checksummed, read, translated
 from ssv_pool.registry.events import Cluster
+from ssv_pool.registry.history import ClusterKey
 
 BLOCK_SECONDS: Final = 12.0
 """Seconds between blocks, as on mainnet and the public test networks."""
@@ -165,26 +166,33 @@ class RegistryViews:
             ContractError: there is no such cluster, or the state is not its present one.
             UnavailableError: the node does not answer.
         """
-        action = f"read cluster {','.join(map(str, operator_ids))}"
-        place = checksummed(owner, "cluster owner")
-        arguments = (place, list(operator_ids), astuple(cluster))
-        with translated(self.w3, action):
+        return self.statuses({(checksummed(owner, "cluster owner"), tuple(operator_ids)): cluster})[0]
+
+    def statuses(self, clusters: Mapping[ClusterKey, Cluster]) -> list[ClusterStatus]:
+        """The money of several clusters, all at one block, in their order. Raises as `status`."""
+        with translated(self.w3, "ask for the newest block"):
             block = int(self.w3.eth.block_number)
 
-        def ask(name: str, *values: Any) -> Any:
+        def ask(action: str, name: str, *values: Any) -> Any:
             return read(self.w3, action, getattr(self._functions, name)(*values), block=block)
 
-        collateral = int(ask("getMinimumLiquidationCollateral"))
-        if not cluster.active:
-            # Asked as well, because a state that is not the cluster's present one is refused.
-            ask("isLiquidated", *arguments)
-            return ClusterStatus(place, tuple(operator_ids), cluster, cluster.balance, 0, False, collateral, block)
-        balance, burn_rate, liquidatable = (
-            ask(name, *arguments) for name in ("getBalance", "getBurnRate", "isLiquidatable")
-        )
-        threshold = int(ask("getLiquidationThresholdPeriod"))
-        reserve = max(collateral, threshold * burn_rate) if cluster.validator_count else 0
-        return ClusterStatus(place, tuple(operator_ids), cluster, balance, burn_rate, liquidatable, reserve, block)
+        collateral = int(ask("read the registry's parameters", "getMinimumLiquidationCollateral"))
+        threshold = int(ask("read the registry's parameters", "getLiquidationThresholdPeriod"))
+        found = []
+        for (owner, ids), cluster in clusters.items():
+            action = f"read cluster {','.join(map(str, ids))} of {owner}"
+            arguments = (owner, list(ids), astuple(cluster))
+            if not cluster.active:
+                # Asked as well, because a state that is not the cluster's present one is refused.
+                ask(action, "isLiquidated", *arguments)
+                found.append(ClusterStatus(owner, ids, cluster, cluster.balance, 0, False, collateral, block))
+                continue
+            balance, rate, liquidatable = (
+                ask(action, name, *arguments) for name in ("getBalance", "getBurnRate", "isLiquidatable")
+            )
+            reserve = max(collateral, threshold * rate) if cluster.validator_count else 0
+            found.append(ClusterStatus(owner, ids, cluster, balance, rate, liquidatable, reserve, block))
+        return found
 
     def needs_of(self, operator_ids: Sequence[OperatorId], validators: int) -> tuple[int, int]:
         """What a cluster of so many validators must hold not to be liquidatable, and pays with every block; wei.

@@ -4,6 +4,7 @@ It knows one contract, whose calls succeed or revert as told, and refuses transa
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,14 @@ class FakeNode(BaseProvider):
     """Whether calls on the pending state are refused."""
     dead: bool = False
     dies_at_send: bool = False
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    """Logs as JSON-RPC has them; see `make_log`."""
+    head: int = 1
+    """Number of the newest block."""
+    largest_range: int = 10**9
+    """Blocks that a query of logs may span."""
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    """First and last block of each query of logs that was answered."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     """Transactions that were taken."""
     asked: list[str] = field(default_factory=list)
@@ -75,6 +84,23 @@ class FakeNode(BaseProvider):
             data = f"0x{(self.revert or b'').hex()}"
             return {"error": {"code": 3, "message": "execution reverted", "data": data}}
         return {"result": f"0x{self.answer.hex()}"}
+
+    def _eth_block_number(self) -> Any:
+        return {"result": hex(self.head)}
+
+    def _eth_get_logs(self, query: dict[str, Any]) -> Any:
+        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
+        if last - first >= self.largest_range:
+            return {"error": {"code": -32005, "message": "range too large"}}
+        self.ranges.append((first, last))
+        found = [
+            log
+            for log in self.logs
+            if first <= int(log["blockNumber"], 16) <= last
+            and len(log["topics"]) >= len(query["topics"])
+            and all(topic in wanted for topic, wanted in zip(log["topics"], query["topics"], strict=False))
+        ]
+        return {"result": found}
 
     def _eth_estimate_gas(self, call: dict[str, Any], block: str = "latest") -> Any:
         return {"result": hex(self.gas)}
@@ -123,6 +149,21 @@ class FakeNode(BaseProvider):
                 "contractAddress": None,
             }
         }
+
+
+def make_log(block: int, topics: Sequence[bytes], data: bytes, index: int = 0) -> dict[str, Any]:
+    """A log of the contract at 0x5f…5f."""
+    return {
+        "address": "0x" + "5f" * 20,
+        "topics": [f"0x{topic.hex()}" for topic in topics],
+        "data": f"0x{data.hex()}",
+        "blockNumber": hex(block),
+        "blockHash": f"0x{block:064x}",
+        "transactionHash": f"0x{block:064x}",
+        "transactionIndex": "0x0",
+        "logIndex": hex(index),
+        "removed": False,
+    }
 
 
 def connected(node: FakeNode) -> Web3:
