@@ -168,7 +168,9 @@ class Keeper:
             # A task goes on while it gets somewhere: what was sent now may be the condition of the next step.
             while sent < MOST_SENT:
                 if self._seen is None:
-                    self._seen = (self._clock(), self._look(side, chain, dry_run=dry_run))
+                    # Its age counts from its end: on a busy machine a look takes longer than it is fresh.
+                    view = self._look(side, chain, dry_run=dry_run)
+                    self._seen = (self._clock(), view)
                 done = self._do_all(side, task, self._seen[1], dry_run=dry_run)
                 found += done
                 if not any(item.outcome == audit.SENT for item in done):
