@@ -60,7 +60,8 @@ def make_app(settings: Settings) -> tuple[PoolCelery, WorkerContext, Keeper]:
         worker_pool="threads",
         # One after the other: they send from one account and share one look at the chain.
         worker_concurrency=1,
-        worker_prefetch_multiplier=1,
+        # With fewer the worker would wait a second between two tasks.
+        worker_prefetch_multiplier=2 * len(TASKS),
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -34,15 +34,16 @@ class Turn:
 
 
 def turns(tasks: Sequence[str], period: float, number: int) -> Iterator[Turn]:
-    """What is done in a period.
+    """What is done in a period, each period beginning with another task: where time is short, none waits for ever.
 
     Args:
         tasks: the tasks in their order.
         period: length of a period in seconds.
         number: which period since the UNIX epoch.
     """
-    for task in tasks:
-        yield Turn(f"keeper:{task}:{number}", task, (number + 1) * period)
+    first = number % len(tasks)
+    for task in (*tasks[first:], *tasks[:first]):
+        yield Turn(f"keeper:{task}:{number}", task, (number + 2) * period)
 
 
 class KeeperClock:
