@@ -19,6 +19,7 @@ class LazyGroup(click.Group):
         "keys": ("ssv_pool.cli.keys:keys_group", "Split a validator key into encrypted shares."),
         "node": ("ssv_pool.cli.node:node", "Run the node alone, on a machine of its own."),
         "operator": ("ssv_pool.cli.operator:operator", "Run an operator; its key."),
+        "pool": ("ssv_pool.cli.pool:pool", "A staking pool: stake and leave, make validators, report."),
         "registry": (
             "ssv_pool.cli.registry:registry",
             "The registry contract: operators, validators, clusters.",

@@ -1,14 +1,14 @@
 """docs/pools.md, followed as printed: the shell blocks of each part run one after the other, on anvil.
 
-A part is the section "A chain to try it on" and one other, in a folder and on a chain of its own. The parts run at the
-same time, because each spends its time starting small programs.
+A part is the section "A chain to try it on" and one or two others, in a folder and on a chain of its own. The parts
+run at the same time, because each spends its time starting small programs.
 """
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,12 @@ from ssv_pool.devnet.anvil import Anvil
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "pools.md"
 SETUP = "A chain to try it on"
-PARTS = ("An operator", "A liquidator")
+PARTS = {
+    "An operator": ("An operator",),
+    "A liquidator": ("A liquidator",),
+    "A staker": ("Running a pool", "A staker"),
+}
+"""Each part's sections: a staker needs a pool, which somebody runs."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -28,7 +33,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
     """What the commands of each part print, as soon as it has come to its end."""
     with ThreadPoolExecutor(len(PARTS)) as pool:
-        yield {part: pool.submit(follow, part, tmp_path_factory.mktemp("pools")) for part in PARTS}
+        yield {
+            part: pool.submit(follow, sections, tmp_path_factory.mktemp("pools")) for part, sections in PARTS.items()
+        }
 
 
 def blocks(section: str) -> list[str]:
@@ -40,9 +47,9 @@ def blocks(section: str) -> list[str]:
     return listed
 
 
-def follow(section: str, folder: Path, *, setup: str = SETUP) -> str:
-    """Run the blocks of the set-up and of a section in one shell; what they print, or a failure with the block."""
-    listed = [*blocks(setup), *blocks(section)]
+def follow(sections: Sequence[str], folder: Path) -> str:
+    """Run the blocks of the set-up and of sections in one shell; what they print, or a failure with the block."""
+    listed = [text for section in (SETUP, *sections) for text in blocks(section)]
     script = "set -euo pipefail\n" + "\n".join(f"echo '# block {place}'\n{text}" for place, text in enumerate(listed))
     with Anvil() as anvil:
         environment = {
@@ -58,7 +65,7 @@ def follow(section: str, folder: Path, *, setup: str = SETUP) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
     if run.returncode:
@@ -71,7 +78,10 @@ def follow(section: str, folder: Path, *, setup: str = SETUP) -> str:
 
 def test_every_section_is_followed() -> None:
     """A part without a test here could rot."""
-    assert re.findall(r"^## (.*)$", DOCUMENT.read_text(), re.MULTILINE) == [SETUP, *PARTS]
+    assert re.findall(r"^## (.*)$", DOCUMENT.read_text(), re.MULTILINE) == [
+        SETUP,
+        *(section for sections in PARTS.values() for section in sections),
+    ]
 
 
 def test_an_operator(followed: dict[str, Future[str]]) -> None:
@@ -95,3 +105,15 @@ def test_a_liquidator(followed: dict[str, Future[str]]) -> None:
     balance = re.search(r"^balance +(1\.\d+) ETH$", output, re.MULTILINE)
     assert balance, "the liquidator has more than the one ETH it began with"
     assert float(balance[1]) > 1.2
+
+
+def test_a_staker_and_who_runs_the_pool(followed: dict[str, Future[str]]) -> None:
+    output = followed["A staker"].result()
+
+    assert re.search(r"^paused +by 0x[0-9a-fA-F]{40} since .* until .*: a report looks wrong$", output, re.MULTILINE)
+    assert re.search(r"^validators +1 funded$", output, re.MULTILINE)
+    worth = [float(text) for text in re.findall(r"^worth +(\d+(?:\.\d+)?) ETH$", output, re.MULTILINE)]
+    paid = re.search(r"^paid +(10\.\d+) ETH$", output, re.MULTILINE)
+    assert paid, "the staker is paid more than the 10 ETH that were staked"
+    assert worth[-1] == 0
+    assert re.search(rf"^request 1 +{re.escape(paid[1])} ETH, paid$", output, re.MULTILINE)
