@@ -9,6 +9,7 @@ The own share is not looked at here: whoever syncs the registry holds no key. Th
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
 from eth_utils.address import to_checksum_address
 from sqlalchemy.orm import Session
@@ -36,7 +37,13 @@ from ssv_pool.registry.events import (
 from ssv_pool.store import registry_changes as changes
 from ssv_pool.store.cursor import Block, EventRecord
 from ssv_pool.store.models import Operator
-from ssv_pool.store.registry import operator_with_key
+from ssv_pool.store.registry import operator_with_key, owner_nonces
+
+Signed: TypeAlias = tuple[bytes, bytes, bytes]
+"""Public key 48, message 32, signature 96 bytes."""
+
+_SIGNATURES_AT_ONCE = 64
+"""Signatures checked together: of more, one bad one would cost more; fewer cost more each."""
 
 
 class Malformed(StrEnum):
@@ -84,20 +91,55 @@ class MalformedEventError(Exception):
 
 
 class EventHandler:
-    """Applies events to the store.
+    """Applies events to the store. Not to be shared between threads.
 
     Args:
         verify: whether a BLS signature is valid: (public key 48, message 32, signature 96 bytes) → bool.
         valid_key: whether 48 bytes are a public key.
+        batch_verify: whether all of many such signatures are valid, for less than checking each.
     """
 
     def __init__(
         self,
         verify: Callable[[bytes, bytes, bytes], bool] = bls.verify,
         valid_key: Callable[[bytes], bool] = bls.validate_public_key,
+        batch_verify: Callable[[Sequence[Signed]], bool] = bls.batch_verify,
     ) -> None:
         self._verify = verify
         self._valid_key = valid_key
+        self._batch_verify = batch_verify
+        self._decoded: dict[tuple[int, int], tuple[Log, RegistryEvent]] = {}
+        self._valid: set[Signed] = set()
+
+    def prepare(self, session: Session, logs: Sequence[Log]) -> None:
+        """Do what is expensive for logs that are applied next: decode them, check registrations' signatures together.
+
+        Nothing depends on it: what is not valid here, or turns out to be signed over another nonce, is checked by
+        itself when it is applied.
+
+        Args:
+            session: a transaction that only reads.
+            logs: logs of blocks that follow the cursor, in order.
+        """
+        self._decoded, self._valid = {}, set()
+        for log in logs:
+            if event_of(log) is not None:
+                try:
+                    self._decoded[log.block_number, log.log_index] = (log, decode_event(log))
+                except AbiDecodeError:
+                    continue
+        added = [event for _, event in self._decoded.values() if isinstance(event, ValidatorAdded)]
+        nonces = owner_nonces(session, {event.owner for event in added})
+        signed = []
+        for event in added:
+            nonce = nonces.get(event.owner, 0)
+            nonces[event.owner] = (nonce + 1) % changes.NONCE_MODULUS
+            signature = event.shares[: bls.SIGNATURE_SIZE]
+            signed.append((event.public_key, registration_root(event.owner, nonce), signature))
+        for start in range(0, len(signed), _SIGNATURES_AT_ONCE):
+            batch = signed[start : start + _SIGNATURES_AT_ONCE]
+            if self._batch_verify(batch):
+                self._valid.update(batch)
 
     def apply(self, session: Session, block: Block, logs: Sequence[Log]) -> list[EventRecord]:
         """Apply one block's logs, all inside the caller's transaction.
@@ -120,7 +162,9 @@ class EventHandler:
         name = event.name if event is not None else "unknown"
         outcome, reason, detail = "applied", None, None
         try:
-            ignored = self._apply_event(session, block, log, decode_event(log))
+            prepared = self._decoded.get((log.block_number, log.log_index))
+            event_values = prepared[1] if prepared is not None and prepared[0] == log else decode_event(log)
+            ignored = self._apply_event(session, block, log, event_values)
         except AbiDecodeError as error:
             outcome, reason, detail = "malformed", Malformed.UNDECODABLE.value, str(error)
         except MalformedEventError as error:
@@ -160,7 +204,8 @@ class EventHandler:
         key = event.public_key
         if not self._valid_key(key):
             raise MalformedEventError(Malformed.PUBLIC_KEY, f"validator 0x{_short(key)} is not a BLS public key")
-        if not self._verify(key, registration_root(event.owner, nonce), shares.signature):
+        signed = (key, registration_root(event.owner, nonce), shares.signature)
+        if signed not in self._valid and not self._verify(*signed):
             raise MalformedEventError(
                 Malformed.SIGNATURE,
                 f"validator 0x{key.hex()}: signature over owner {to_checksum_address(event.owner)} and nonce {nonce} "

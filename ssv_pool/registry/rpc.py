@@ -1,7 +1,7 @@
 """A small Ethereum JSON-RPC client: the few calls that registry sync needs, each answer checked before use."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,11 +11,15 @@ import httpx
 from ssv_pool import bounded_json
 from ssv_pool.errors import ConfigError, UnavailableError
 from ssv_pool.registry.events import Log
+from ssv_pool.registry.headers import Header, HeaderError, parse_header, receipt_logs
 from ssv_pool.store.cursor import Block
 
 _MAX_ANSWER_BYTES = 64 * 2**20
 _RATE_LIMITED = 429
 _SHOWN_CHARACTERS = 200
+
+HEADERS_AT_ONCE = 100
+"""Headers asked for in one request (a JSON-RPC batch): more are refused by some providers."""
 
 
 class ExecutionError(UnavailableError):
@@ -50,6 +54,8 @@ class ExecutionNode:
         self._url = url
         self._client = httpx.Client(timeout=timeout_seconds)
         self._request_ids = count(1)
+        self._takes_batches = True
+        self._gives_block_receipts = True
 
     def close(self) -> None:
         """Close its connections."""
@@ -110,6 +116,75 @@ class ExecutionNode:
                 raise self._wrong("eth_getLogs", f"has two logs {log.log_index} in block {log.block_number}")
         return sorted(logs.values(), key=lambda log: (log.block_number, log.transaction_index, log.log_index))
 
+    def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """The headers of these blocks, in the same order, each checked to have its hash.
+
+        Many go into one request where the node takes such batches.
+
+        Raises:
+            RefusedError: the node refused.
+            ExecutionError: the node cannot be reached, lacks a block, or its answer cannot be right.
+        """
+        found: list[Header] = []
+        for start in range(0, len(numbers), HEADERS_AT_ONCE):
+            asked = numbers[start : start + HEADERS_AT_ONCE]
+            answers = self._call_all("eth_getBlockByNumber", [(hex(number), False) for number in asked])
+            for number, answer in zip(asked, answers, strict=True):
+                if answer is None:
+                    raise ExecutionError(f"{self.name}: has no block {number}")
+                try:
+                    header = parse_header(self._fields("eth_getBlockByNumber", answer))
+                except HeaderError as error:
+                    raise self._wrong("eth_getBlockByNumber", str(error)) from None
+                if header.block.number != number:
+                    raise ExecutionError(f"{self.name}: gave block {header.block.number} when asked for {number}")
+                found.append(header)
+        return found
+
+    def proven_logs(self, header: Header, address: bytes) -> list[Log]:
+        """All logs of a contract in one block, from receipts that make up the header's receipts root.
+
+        Raises:
+            RefusedError: the node refused.
+            ExecutionError: the node cannot be reached, or its receipts are not the header's.
+        """
+        block = header.block
+        receipts = self._receipts(header)
+        try:
+            logs = receipt_logs(header, [self._fields("receipt", receipt) for receipt in receipts])
+        except HeaderError as error:
+            raise self._wrong("receipts", str(error)) from None
+        return [
+            Log(
+                log.topics,
+                log.data,
+                block.number,
+                block.hash,
+                log.transaction_hash,
+                log.transaction_index,
+                log.log_index,
+            )
+            for log in logs
+            if log.address == address
+        ]
+
+    def _receipts(self, header: Header) -> list[Any]:
+        if self._gives_block_receipts:
+            try:
+                answer = self._call("eth_getBlockReceipts", hex(header.block.number))
+            except RefusedError:
+                # Not every provider has this call. One that failed for another reason is only asked more slowly.
+                self._gives_block_receipts = False
+            else:
+                if not isinstance(answer, list):
+                    raise self._wrong("eth_getBlockReceipts", "is not a list")
+                return answer
+        found: list[Any] = []
+        for start in range(0, len(header.transactions), HEADERS_AT_ONCE):
+            hashes = header.transactions[start : start + HEADERS_AT_ONCE]
+            found += self._call_all("eth_getTransactionReceipt", [(f"0x{item.hex()}",) for item in hashes])
+        return found
+
     def _block(self, name: str) -> Block | None:
         answer = self._call("eth_getBlockByNumber", name, False)
         if answer is None:
@@ -141,10 +216,35 @@ class ExecutionNode:
 
     def _call(self, method: str, *params: Any) -> Any:
         """One request. Raises RefusedError for an error that the node answered, ExecutionError for all others."""
-        request_id = next(self._request_ids)
-        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": list(params)}
+        request = self._request(method, params)
+        status, answer = self._exchange(method, request)
+        return self._result(method, request, status, answer)
+
+    def _call_all(self, method: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several requests of one kind, in one batch where the node takes that; results in the same order."""
+        if self._takes_batches and len(calls) > 1:
+            requests = [self._request(method, params) for params in calls]
+            try:
+                status, answers = self._exchange(method, requests)
+            except RefusedError:
+                answers = None
+            if isinstance(answers, list) and len(answers) == len(requests):
+                by_id = {
+                    answer["id"]: answer
+                    for answer in answers
+                    if isinstance(answer, dict) and isinstance(answer.get("id"), int)
+                }
+                return [self._result(method, request, status, by_id.get(request["id"])) for request in requests]
+            self._takes_batches = False
+        return [self._call(method, *params) for params in calls]
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._request_ids), "method": method, "params": list(params)}
+
+    def _exchange(self, method: str, content: object) -> tuple[int, object]:
+        """Send one request or a batch; status and the answer's JSON (None when it is none)."""
         try:
-            status, body = self._post(request)
+            status, body = self._post(method, content)
         except httpx.TimeoutException as error:
             kind = ExecutionError if isinstance(error, httpx.ConnectTimeout) else RefusedError
             raise kind(f"{self.name}: no answer to {method} in time") from error
@@ -153,26 +253,28 @@ class ExecutionNode:
         if status == _RATE_LIMITED:
             raise ExecutionError(f"{self.name}: refused {method}, too many requests (status {status})")
         try:
-            answer = bounded_json.loads(body)
+            return status, bounded_json.loads(body)
         except ValueError:
-            answer = None
+            return status, None
+
+    def _result(self, method: str, request: Mapping[str, Any], status: int, answer: object) -> Any:
         if not isinstance(answer, dict) or ("error" not in answer and "result" not in answer):
             if status in (400, 413):
                 raise RefusedError(f"{self.name}: refused {method} (status {status})")
             raise ExecutionError(f"{self.name}: answer to {method} is not JSON-RPC (status {status})")
         if answer.get("error") is not None:
             raise RefusedError(f"{self.name}: refused {method}: {_shown(answer['error'])}")
-        if answer.get("id") != request_id:
-            raise self._wrong(method, f"has id {_shown(answer.get('id'))}, expected {request_id}")
+        if answer.get("id") != request["id"]:
+            raise self._wrong(method, f"has id {_shown(answer.get('id'))}, expected {request['id']}")
         return answer.get("result")
 
-    def _post(self, request: Mapping[str, Any]) -> tuple[int, bytes]:
-        with self._client.stream("POST", self._url, json=request) as response:
+    def _post(self, method: str, content: object) -> tuple[int, bytes]:
+        with self._client.stream("POST", self._url, json=content) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > _MAX_ANSWER_BYTES:
-                    raise RefusedError(f"{self.name}: answer to {request['method']} is over {_MAX_ANSWER_BYTES} bytes")
+                    raise RefusedError(f"{self.name}: answer to {method} is over {_MAX_ANSWER_BYTES} bytes")
             return response.status_code, bytes(body)
 
     def _fields(self, method: str, item: object) -> Mapping[str, object]:

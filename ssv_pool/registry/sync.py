@@ -1,17 +1,23 @@
 """Following the registry contract: block by block, from the execution node into the store.
 
-One step reads one range of blocks. Each block's events and the cursor go into the store in one transaction, which the
-cursor's old place must allow: two processes may sync at once, a block is applied once. A step that fails has applied
-whole blocks or nothing; the next one goes on from there.
+One step reads one range of blocks. Events and the cursor go into the store in one transaction, which the cursor's old
+place must allow: two processes may sync at once, a block is applied once. A step that fails has applied whole blocks or
+nothing; the next one goes on from there, also after ``kill -9``.
+
+Where the last block applied is in the chain no more, on any node that can be asked, the blocks that were lost are taken
+back.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.orm import Session
 
 from ssv_pool.errors import ConfigError
-from ssv_pool.registry.events import Log, event_of
+from ssv_pool.registry.events import Log
 from ssv_pool.registry.handler import EventHandler
+from ssv_pool.registry.nodes import NodeRanking, NodeState
+from ssv_pool.registry.reading import Gap, RangeReader, ReadRange, Verification
 from ssv_pool.registry.rpc import ExecutionError, ExecutionNode, RefusedError
 from ssv_pool.store.cursor import (
     Block,
@@ -25,6 +31,7 @@ from ssv_pool.store.cursor import (
     record_block,
 )
 from ssv_pool.store.database import Database
+from ssv_pool.store.undo import UNDO_BLOCKS, can_go_back, go_back, kept_blocks, note_repair, prune_undo, recorded
 
 FOLLOW_DISTANCE = 8
 """Blocks behind the head that the field's clients take as settled."""
@@ -34,6 +41,26 @@ BATCH_BLOCKS = 200
 
 _GRANTED_BEFORE_GROWTH = 4
 """A provider's limit seldom moves: trying a larger range at every turn would have every second query refused."""
+
+
+_EVENTS_AT_ONCE = 1000
+"""Events of a transaction, unless one block has more: the store's other writers wait for its end."""
+
+
+class ReorganisedError(ExecutionError):
+    """The last block applied is not in this node's chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Applied blocks that were taken back."""
+
+    from_block: int
+    """The last block applied before."""
+    to_block: int
+    """The last one that stayed."""
+    changes: int
+    """Changes of the registry that were undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +98,14 @@ class SyncResult:
     """Events that break a rule."""
     overtaken: bool = False
     """Another process applied blocks of this range meanwhile."""
+    gaps: tuple[Gap, ...] = field(default=())
+    """Blocks whose logs the node gave wrongly; what was applied is what their receipts hold."""
+    compared: int = 0
+    """Blocks that were compared with their headers."""
+    unbound: int = 0
+    """Headers of a fork that this client does not know: what they say is the node's word."""
+    rolled_back: Rollback | None = None
+    """What was taken back first, because the chain was reorganised."""
 
     @property
     def caught_up(self) -> bool:
@@ -82,7 +117,7 @@ class RegistrySync:
     """Brings one registry contract's events into the store.
 
     Args:
-        nodes: JSON-RPC URLs of execution nodes, best first; each step is done with the first that can.
+        nodes: JSON-RPC URLs of execution nodes, best first; each step is done with the best that can.
         database: the store, with its tables.
         contract: the contract's address, 0x and 40 hex digits.
         first_block: the first block that may have events: that of the contract's deployment.
@@ -90,6 +125,7 @@ class RegistrySync:
         batch_blocks: blocks asked for at once, at the most. Halved while a node refuses, doubled again later.
         timeout_seconds: time limit of one request.
         handler: what applies the events.
+        verification: how closely logs are compared with the headers.
 
     Raises:
         ConfigError: the address is none.
@@ -106,8 +142,10 @@ class RegistrySync:
         batch_blocks: int = BATCH_BLOCKS,
         timeout_seconds: float = 10.0,
         handler: EventHandler | None = None,
+        verification: Verification | None = None,
     ) -> None:
         self._nodes = [ExecutionNode(url, timeout_seconds) for url in nodes]
+        self._ranking = NodeRanking(self._nodes)
         self._database = database
         self._contract = _address(contract)
         self._first_block = first_block
@@ -116,7 +154,13 @@ class RegistrySync:
         self._range = batch_blocks
         self._granted = 0
         self._handler = handler or EventHandler()
+        self._reader = RangeReader(self._contract, verification or Verification())
         self._checked: set[ExecutionNode] = set()
+
+    @property
+    def nodes(self) -> tuple[NodeState, ...]:
+        """How the execution nodes are, in the order in which they are configured."""
+        return self._ranking.states()
 
     @property
     def range_blocks(self) -> int:
@@ -135,14 +179,29 @@ class RegistrySync:
             UnavailableError: no execution node could do it, or the store cannot be reached; to be tried again later.
         """
         problems = []
-        for node in self._nodes:
+        reorganised = []
+        for node in self._ranking.ranked():
             try:
                 return self._step(node)
             except ExecutionError as error:
-                # Whatever was checked of it may hold no longer: it may come back as another chain.
-                self._checked.discard(node)
+                self._note_failure(node, error)
                 problems.append(str(error))
-        raise ExecutionError("; ".join(problems) or "execution node: none configured")
+                if isinstance(error, ReorganisedError):
+                    reorganised.append(node)
+        # Only now: a node that still has the block would have been followed.
+        for node in reorganised:
+            try:
+                rolled_back = self._roll_back(node)
+                return replace(self._step(node), rolled_back=rolled_back)
+            except ExecutionError as error:
+                self._note_failure(node, error)
+                problems.append(str(error))
+        raise ExecutionError("; ".join(dict.fromkeys(problems)) or "execution node: none configured")
+
+    def _note_failure(self, node: ExecutionNode, error: ExecutionError) -> None:
+        # Whatever was checked of it may hold no longer: it may come back as another chain.
+        self._checked.discard(node)
+        self._ranking.failed(node, str(error))
 
     def _step(self, node: ExecutionNode) -> SyncResult:
         node.check_synced()
@@ -155,10 +214,13 @@ class RegistrySync:
             if head.number != cursor.head_number:
                 with self._database.session() as session:
                     note_head(session, head.number)
+            self._ranking.answered(node, head.number)
             return SyncResult(start, start - 1, head.number, head.time, lag=0)
-        end, logs = self._read_range(node, start, settled)
-        blocks = self._blocks(node, logs, end)
-        return self._apply(start, head, blocks, settled)
+        found = self._read_range(node, cursor, settled, head)
+        self._ranking.answered(node, head.number)
+        if found.gaps:
+            self._ranking.told_falsehood(node, len(found.gaps))
+        return self._apply(start, head, found, settled)
 
     def _open_cursor(self, node: ExecutionNode) -> Cursor:
         if node in self._checked:
@@ -186,18 +248,61 @@ class RegistrySync:
         if block is None:
             raise ExecutionError(f"{node.name}: behind, has no block {cursor.block_number} (applied already)")
         if block.hash != cursor.block_hash:
-            raise ExecutionError(
+            raise ReorganisedError(
                 f"{node.name}: block {block.number} is 0x{block.hash.hex()}, but 0x{cursor.block_hash.hex()} was "
                 f"applied: another chain, or one reorganised deeper than {self._follow_distance} blocks"
             )
 
-    def _read_range(self, node: ExecutionNode, start: int, settled: int) -> tuple[int, list[Log]]:
-        """The logs from block ``start`` on, up to the block that is returned with them: as far as the node lets us."""
+    def _roll_back(self, node: ExecutionNode) -> Rollback | None:
+        """Take back what is not in this node's chain; None when another process did so meanwhile."""
+        with self._database.read() as session:
+            cursor = read_cursor(session)
+            kept = kept_blocks(session, self._first_block - 1)
+        if cursor is None or cursor.block_hash is None:
+            return None
+        # Blocks up to the fork are the same, all later ones are not.
+        low, high = 0, len(kept)
+        ancestor: Block | None = None
+        while low < high:
+            middle = (low + high) // 2
+            number, block_hash = kept[middle]
+            block = node.block(number)
+            if block is not None and block.hash == block_hash:
+                low, ancestor = middle + 1, block
+            else:
+                high = middle
+        stays = self._first_block - 1 if ancestor is None else ancestor.number
+        with self._database.session() as session:
+            if not can_go_back(session, stays):
+                raise ExecutionError(
+                    f"{node.name}: its chain and what was applied have no block after {stays} in common, and only "
+                    f"{UNDO_BLOCKS} blocks can be taken back; if it is the right chain, read all anew with "
+                    "`ssv-pool registry sync --rebuild`"
+                )
+            undone = go_back(session, cursor, ancestor, self._first_block)
+            if undone is None:
+                return None
+            note_repair(
+                session, "rollback", stays, f"from block {cursor.block_number} to {stays}, {undone} changes undone"
+            )
+        return Rollback(cursor.block_number, stays, undone)
+
+    def _read_range(self, node: ExecutionNode, cursor: Cursor, settled: int, head: Block) -> ReadRange:
+        """The blocks from the cursor on, as many as the node lets us have."""
+        start = cursor.block_number + 1
+        second = next((other for other in self._ranking.ranked() if other is not node), None)
         while True:
             end = min(start + self._range - 1, settled)
             try:
-                before = node.block(end)
-                logs = node.logs(self._contract, start, end)
+                found = self._reader.read(
+                    node,
+                    start,
+                    end,
+                    head.number,
+                    parent=cursor.block_hash,
+                    second=second,
+                    trusted=self._ranking.trusted(node),
+                )
             except RefusedError:
                 asked = end - start + 1
                 if asked == 1:
@@ -205,11 +310,8 @@ class RegistrySync:
                 self._range = max(1, asked // 2)
                 self._granted = 0
                 continue
-            # The chain under the range must not have changed while the logs were read.
-            if before is None or node.block(end) != before:
-                raise ExecutionError(f"{node.name}: block {end} changed while its logs were read")
             self._let_range_grow(end - start + 1)
-            return end, logs
+            return found
 
     def _let_range_grow(self, blocks: int) -> None:
         """Double the range after some ranges in a row that the node gave in full; one refusal starts the count anew."""
@@ -219,36 +321,34 @@ class RegistrySync:
                 self._range = min(self._range * 2, self._batch_blocks)
                 self._granted = 0
 
-    def _blocks(self, node: ExecutionNode, logs: Sequence[Log], end: int) -> list[tuple[Block, list[Log]]]:
-        """The blocks that have events of ours, with them, and the last block of the range."""
-        known = (log for log in logs if event_of(log) is not None)
-        grouped = {number: list(group) for number, group in groupby(known, key=lambda log: log.block_number)}
-        grouped.setdefault(end, [])
-        blocks = []
-        for number, its_logs in grouped.items():
-            block = node.block(number)
-            if block is None or any(log.block_hash != block.hash for log in its_logs):
-                raise ExecutionError(f"{node.name}: logs of block {number} are not of the block that is in the chain")
-            blocks.append((block, its_logs))
-        return blocks
-
-    def _apply(self, start: int, head: Block, blocks: Sequence[tuple[Block, list[Log]]], settled: int) -> SyncResult:
+    def _apply(self, start: int, head: Block, found: ReadRange, settled: int) -> SyncResult:
         done = start - 1
         records: list[tuple[Block, EventRecord]] = []
+        gaps: list[Gap] = []
         overtaken = False
-        for block, logs in blocks:
+        for part in _parts(found.blocks):
+            with self._database.read() as session:
+                # The expensive checks come first, so that the store is not held while they run.
+                self._handler.prepare(session, [log for _, logs in part for log in logs])
+            last = part[-1][0]
+            repaired = [gap for gap in found.gaps if done < gap.block_number <= last.number]
             with self._database.session() as session:
-                overtaken = not advance(session, done, block)
+                overtaken = not advance(session, done, last)
                 if overtaken:
                     cursor = read_cursor(session)
                     done = cursor.block_number if cursor is not None else done
                     break
-                events = self._handler.apply(session, block, logs)
-                record_block(session, block, events)
+                made = [
+                    (block, event) for block, logs in part for event in self._apply_block(session, head, block, logs)
+                ]
+                for gap in repaired:
+                    note_repair(session, "gap", gap.block_number, str(gap))
                 note_head(session, head.number)
-                prune_blocks(session, block.number)
-            records += [(block, event) for event in events]
-            done = block.number
+                prune_blocks(session, last.number)
+                prune_undo(session, last.number)
+            records += made
+            gaps += repaired
+            done = last.number
         return SyncResult(
             from_block=start,
             to_block=done,
@@ -263,7 +363,33 @@ class RegistrySync:
                 if event.outcome == "malformed"
             ),
             overtaken=overtaken,
+            gaps=tuple(gaps),
+            compared=found.compared,
+            unbound=found.unbound,
         )
+
+    def _apply_block(self, session: Session, head: Block, block: Block, logs: list[Log]) -> list[EventRecord]:
+        if logs and block.number > head.number - UNDO_BLOCKS:
+            with recorded(session, block.number):
+                events = self._handler.apply(session, block, logs)
+        else:
+            events = self._handler.apply(session, block, logs)
+        record_block(session, block, events)
+        return events
+
+
+def _parts(blocks: Sequence[tuple[Block, list[Log]]]) -> Iterator[list[tuple[Block, list[Log]]]]:
+    """Blocks that go into one transaction."""
+    part: list[tuple[Block, list[Log]]] = []
+    events = 0
+    for block, logs in blocks:
+        if part and events + len(logs) > _EVENTS_AT_ONCE:
+            yield part
+            part, events = [], 0
+        part.append((block, logs))
+        events += len(logs)
+    if part:
+        yield part
 
 
 def _address(text: str) -> bytes:

@@ -131,6 +131,38 @@ class RegistryEvent(Base):
     detail: Mapped[str | None] = mapped_column(Text)
 
 
+class RegistryUndo(Base):
+    """What a row of the registry was before a block changed it: a rollback puts it back, last change first."""
+
+    __tablename__ = "registry_undo"
+
+    block_number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    """Place among the block's changes, from 1; 0 says only that the block can be undone."""
+    table_name: Mapped[str] = mapped_column(String(64))
+    """Name of the row's table; empty at place 0."""
+    key: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Primary key by column; byte strings as 0x and hex digits."""
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """All columns before the change; NULL when there was no such row."""
+
+
+class RegistryRepair(Base):
+    """Something that was wrong with what an execution node said, or with what was applied, and was put right."""
+
+    __tablename__ = "registry_repairs"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    time: Mapped[float] = mapped_column(Double)
+    """Seconds since the UNIX epoch."""
+    kind: Mapped[str] = mapped_column(String(16), index=True)
+    """``gap`` or ``rollback``."""
+    block_number: Mapped[int] = mapped_column(BigInteger)
+    """The block whose logs were incomplete, or the one that was gone back to."""
+    detail: Mapped[str] = mapped_column(Text)
+    """One line."""
+
+
 class Operator(Base):
     """An operator that is registered now."""
 

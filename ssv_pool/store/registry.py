@@ -94,6 +94,16 @@ def operator_with_key(session: Session, public_key: bytes) -> OperatorId | None:
     return cast("OperatorId | None", session.scalar(query))
 
 
+def owner_nonces(session: Session, owners: Iterable[bytes]) -> dict[bytes, int]:
+    """Owner (20 bytes) → nonce of its next registration, for those of ``owners`` that are known."""
+    wanted = sorted(owners)
+    nonces: dict[bytes, int] = {}
+    for start in range(0, len(wanted), 500):
+        query = select(Owner.owner, Owner.nonce).where(Owner.owner.in_(wanted[start : start + 500]))
+        nonces.update((owner, nonce) for owner, nonce in session.execute(query))
+    return nonces
+
+
 def exit_requests(session: Session, after_block: int = -1) -> list[ExitRequest]:
     """The exit requests of later blocks than ``after_block``, in the chain's order."""
     query = select(ExitRequest).where(ExitRequest.block_number > after_block)

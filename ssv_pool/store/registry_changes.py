@@ -22,6 +22,7 @@ from ssv_pool.store.models import (
     Validator,
 )
 from ssv_pool.store.records import ValidatorMetadata, pack_ids, unpack_ids
+from ssv_pool.store.undo import remember
 from ssv_pool.store.upsert import insert_missing, upsert
 
 NONCE_MODULUS = 2**16
@@ -54,6 +55,7 @@ def add_operator(
     session: Session, operator_id: OperatorId, owner: bytes, public_key: bytes, fee: int, block_number: int
 ) -> None:
     """Store an operator."""
+    remember(session, Operator, operator_id=operator_id)
     session.add(
         Operator(
             operator_id=operator_id,
@@ -72,6 +74,7 @@ def remove_operator(session: Session, operator_id: OperatorId) -> bool:
     row = session.get(Operator, operator_id)
     if row is None:
         return False
+    remember(session, Operator, operator_id=operator_id)
     session.delete(row)
     session.flush()
     return True
@@ -79,6 +82,7 @@ def remove_operator(session: Session, operator_id: OperatorId) -> bool:
 
 def take_nonce(session: Session, owner: bytes) -> int:
     """The owner's registration nonce, which is used up by this call."""
+    remember(session, Owner, owner=owner)
     row = _owner(session, owner)
     nonce = row.nonce
     row.nonce = (nonce + 1) % NONCE_MODULUS
@@ -90,10 +94,12 @@ def set_fee_recipient(session: Session, owner: bytes, recipient: bytes, block_ti
 
     When it did is remembered: ``block_time`` is the event's, seconds since the UNIX epoch.
     """
+    remember(session, Owner, owner=owner)
     row = _owner(session, owner)
     changed = row.fee_recipient != recipient
     row.fee_recipient = recipient
     if changed:
+        remember(session, FeeRecipientChange, owner=owner)
         upsert(session, FeeRecipientChange, [{"owner": owner, "block_time": block_time}])
     return changed
 
@@ -112,6 +118,9 @@ def missing_operators(session: Session, operator_ids: tuple[OperatorId, ...]) ->
 def add_validator(session: Session, new: NewValidator) -> None:
     """Store a validator."""
     committee = committee_id(new.operator_ids)
+    remember(session, Validator, public_key=new.public_key)
+    for operator_id in new.operator_ids:
+        remember(session, CommitteeMembership, operator_id=operator_id, committee_id=committee)
     session.add(
         Validator(
             public_key=new.public_key,
@@ -139,10 +148,13 @@ def remove_validator(session: Session, public_key: bytes) -> None:
         return
     committee = row.committee_id
     ids = unpack_ids(row.operator_ids)
+    remember(session, Validator, public_key=public_key)
     session.delete(row)
     session.flush()
     others = select(func.count()).select_from(Validator).where(Validator.committee_id == committee)
     if not session.scalar(others):
+        for operator_id in ids:
+            remember(session, CommitteeMembership, operator_id=operator_id, committee_id=committee)
         session.execute(
             delete(CommitteeMembership)
             .where(CommitteeMembership.committee_id == committee)
@@ -158,6 +170,7 @@ def set_liquidated(session: Session, cluster: bytes, *, liquidated: bool, block_
     query = select(Validator).where(Validator.cluster_id == cluster, Validator.liquidated != liquidated)
     changed = session.scalars(query).all()
     for validator in changed:
+        remember(session, Validator, public_key=validator.public_key)
         validator.liquidated = liquidated
         if not liquidated:
             validator.active_since = block_time
@@ -169,6 +182,7 @@ def add_exit_request(
     session: Session, public_key: bytes, owner: bytes, block_number: int, log_index: int, block_time: int
 ) -> None:
     """Store that an owner asked for a validator's exit."""
+    remember(session, ExitRequest, block_number=block_number, log_index=log_index)
     session.add(
         ExitRequest(
             block_number=block_number, log_index=log_index, block_time=block_time, public_key=public_key, owner=owner

@@ -144,6 +144,14 @@ class RpcProxy:
         """Method → result given instead of the node's."""
         self.missing_block: int | None = None
         """A block that the node claims not to have."""
+        self.refused: set[str] = set()
+        """Methods that the node says it does not have."""
+        self.takes_batches = True
+        """Whether several requests may come in one."""
+        self.dropped: set[tuple[int, int]] = set()
+        """Block number and log index of logs that are missing in the answers to log queries."""
+        self.most_logs: int | None = None
+        """Answers to log queries are cut after so many logs, without a word."""
         self.ranges: list[tuple[int, int]] = []
         """The log queries that came, refused ones too."""
 
@@ -197,10 +205,18 @@ class RpcProxy:
         finally:
             self.start()
 
-    def _answer(self, request: dict[str, Any]) -> tuple[int, bytes]:
+    def _answer(self, request: Any) -> tuple[int, bytes]:
         if self.garbage_left > 0:
             self.garbage_left -= 1
             return 200, b"<html>busy</html>"
+        if isinstance(request, list):
+            if not self.takes_batches:
+                return 200, b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "no batches"}}'
+            answers = [self._answer(item) for item in request]
+            # The order of a batch's answers is not fixed.
+            return max(status for status, _ in answers), b"[" + b",".join(body for _, body in reversed(answers)) + b"]"
+        if request["method"] in self.refused:
+            return 200, _json(request, error={"code": -32601, "message": "the method does not exist"})
         if request["method"] in self.overrides:
             return 200, _json(request, result=self.overrides[request["method"]])
         if request["method"] == "eth_getBlockByNumber" and request["params"][0] == hex(self.missing_block or -1):
@@ -219,9 +235,17 @@ class RpcProxy:
         )
         try:
             with urllib.request.urlopen(upstream, timeout=30) as response:
-                return response.status, response.read()
+                status, body = response.status, response.read()
         except urllib.error.URLError:
             return 502, b"bad gateway"
+        if request["method"] == "eth_getLogs" and (self.dropped or self.most_logs is not None):
+            logs = [
+                log
+                for log in json.loads(body)["result"]
+                if (int(log["blockNumber"], 16), int(log["logIndex"], 16)) not in self.dropped
+            ]
+            return status, _json(request, result=logs[: self.most_logs])
+        return status, body
 
 
 def _json(request: dict[str, Any], **content: Any) -> bytes:

@@ -391,26 +391,3 @@ def race(registry: RegistryContract, anvil: Anvil, url: str, expected: RegistryS
     )
     for database in databases:
         database.close()
-
-
-def test_a_reorganisation_deeper_than_the_follow_distance_is_noticed(tmp_path: Path, alice: LocalAccount) -> None:
-    with Anvil() as own:
-        w3 = Web3(HTTPProvider(own.url))
-        contract = RegistryContract.deploy(w3, alice)
-        contract.register_operator(alice, "first")
-        mine(w3, 10)
-        database = Database(tmp_path / "store.sqlite")
-        database.create_schema()
-        sync = sync_of(own.url, database, contract, follow_distance=2)
-        done = finish(sync)[-1]
-        before = snapshot(database)
-        transaction = {"from": w3.eth.accounts[1], "to": w3.eth.accounts[2], "value": "0x1"}
-        w3.provider.make_request(RPCEndpoint("anvil_reorg"), [6, [[transaction, 0]]])
-        mine(w3, 3)
-        with pytest.raises(
-            ExecutionError, match=rf"block {done.to_block} is 0x[0-9a-f]{{64}}, but 0x[0-9a-f]{{64}} was"
-        ):
-            sync.step()
-        assert snapshot(database) == before
-        sync.close()
-        database.close()
