@@ -41,7 +41,7 @@ FINALIZED_A_CALL: Final = 64
 """Withdrawals that one call makes ready at the most."""
 
 AMOUNT_SLACK: Final = 10
-"""Percent by which another member's amount may exceed the own one: its block is another."""
+"""Percent by which another member's amount may be out of the bounds that the own data give: its block is another."""
 
 ACTIVE: Final = "active_ongoing"
 
@@ -324,18 +324,21 @@ def _pay(view: PoolView, cluster: ClusterFacts, kind: type[ClusterPayment] | typ
         text = f"needs {needed - held} wei, and the window's budget has nothing left"
         return [Tell("clusters", _cluster_name(cluster), text, warning=True)]
     most = min(view.allowance, own + own * AMOUNT_SLACK // 100)
+    # What does not lift it to the low mark does not help: one member could keep it poor with payments of a wei.
+    lifting = cluster.needed(view.marks.runway_low_days, cluster.cluster.validator_count, view.slot_seconds) - held
+    least = max(1, min(own, lifting) * (100 - AMOUNT_SLACK) // 100)
     proposed = {
         signed.message
         for signed in view.messages
         if isinstance(signed.message, kind)
         and (signed.message.operator_ids, signed.message.nonce) == (cluster.operator_ids, view.cluster_nonce)
-        and 0 < signed.message.amount <= most
+        and least <= signed.message.amount <= most
     }
     if not proposed and _my_turn(view, view.cluster_nonce):
         proposed = {kind(cluster.operator_ids, own, view.cluster_nonce)}
     found: list[Intent] = []
     # All that is acceptable is signed: the nonce lets only one be executed, and so no split vote can last.
-    for message in sorted(proposed, key=lambda message: message.amount):
+    for message in sorted(proposed, key=lambda message: -message.amount):
         found += _pursue(view, "clusters", message, cluster)
     sends = [intent for intent in found if isinstance(intent, Send)]
     return [intent for intent in found if not isinstance(intent, Send)] + list(sends[:1])
