@@ -218,7 +218,7 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
             if run.life is not None:
                 steps = run.life.log.seen
                 for step in steps[told:]:
-                    console.print(str(step), highlight=False, markup=False)
+                    console.print(str(step), highlight=False, markup=False, soft_wrap=True)
                 told = len(steps)
             if run.life is not None and run.life.finished:
                 run.last_epoch = _whole_epochs(run, time.time() - EXTRA_SLOTS * run.config.slot_seconds)
