@@ -11,6 +11,8 @@ from ssv_pool.crypto.shares_data import registration_root
 from ssv_pool.devnet.anvil import account_key
 from ssv_pool.devnet.interop import interop_secret_key
 from ssv_pool.pool.keyshares import ShareOperator, split_key
+from ssv_pool.registry.artifacts import published_abi
+from ssv_pool.registry.calls import Call
 from ssv_pool.registry.contract import Registration, RegistryContract
 from ssv_pool.store.database import Database
 from ssv_pool.store.registry import load_registry, malformed_events
@@ -35,9 +37,9 @@ def test_malformed_events(live):
     keys = [bls.secret_to_public(secret) for secret in secrets_]
     taken = interop_secret_key(0)
     foreign_key = bls.secret_to_public(taken)
-    no_key = contract._operator_id(
-        contract._transact("register", owner, contract._contract.functions.registerOperator(b"\x01" * 40, 0, False))
-    )
+    registry = contract.w3.eth.contract(address=contract.address, abi=published_abi())
+    call = Call("register", registry.functions.registerOperator(b"\x01" * 40, 0, False))
+    no_key = contract.history.operator_id_of(call.action, contract.send(owner, call).receipt)
     good = shares_for(secrets_[3], 5)
     registrations = [
         Registration(keys[0], shares_for(secrets_[0], 0).shares_data[:-1]),
