@@ -1,5 +1,7 @@
 """What a good run is: the checks, on made-up facts."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ from devnet_runs import ALL_IN, GENESIS, duties, make_facts, make_run
 
 from ssv_pool.devnet.checks import Check, judge
 from ssv_pool.devnet.config import Attack, BeaconKind, BeaconStop, Exit
+from ssv_pool.devnet.lifecycle.books import Books
+from ssv_pool.devnet.lifecycle.steps import STEPS, StepLog
 from ssv_pool.devnet.participation import Result
 from ssv_pool.devnet.schedule import Outage
 from ssv_pool.protocol.types.primitives import Slot
@@ -202,3 +206,37 @@ def test_processes_that_die_or_do_not_end_fail_a_run() -> None:
         Check("operators ran to the end", False, "not 4"),
         Check("operators stopped by themselves", False, "not 2, 3"),
     ]
+
+
+def life_of(*seen: str, books: Books | None = None, error: str = "") -> Any:
+    log = StepLog(GENESIS, 3, lambda: GENESIS)
+    for name in seen:
+        log.note(name, "seen")
+    return SimpleNamespace(log=log, books=books, error=error)
+
+
+BALANCED = Books(36, 32, 33, 0, 1, 34, 2, 2, 0, 0, 1, {"operator 1": 2}, 0)
+
+
+@pytest.mark.parametrize(
+    ("life", "good"),
+    [
+        (life_of(*STEPS, books=BALANCED), [True, True]),
+        (life_of(*list(STEPS)[:-1], books=BALANCED), [False, True]),
+        (life_of(*STEPS, books=replace(BALANCED, payouts=35)), [True, False]),
+        (life_of(*STEPS, books=replace(BALANCED, returned=32)), [True, False]),
+        (life_of("stake", error="ContractError: register: refused"), [False, False]),
+    ],
+)
+def test_a_life_is_good_with_every_step_and_to_the_wei(life: Any, good: list[bool]) -> None:
+    run = make_run(lifecycle=True, life=life)
+    checks = [check for check in judge(run, make_facts()) if "life" in check.name or "books" in check.name]
+    assert [check.ok for check in checks] == good
+    if life.error:
+        assert "1 seen, not: register, fund" in checks[0].detail
+        assert checks[0].detail.endswith(life.error)
+        assert checks[1].detail == "the life did not come to its end"
+
+
+def test_without_a_life_nothing_is_asked_of_it() -> None:
+    assert not [check for check in judge(make_run(), make_facts()) if "books" in check.name]
