@@ -178,6 +178,9 @@ def decide_funding(view: PoolView) -> list[Intent]:
     found: list[Intent] = []
     left = view.fundable // DEPOSIT
     for key in view.keys:
+        if key.state is KeyState.REGISTERED and key.deposit_seen is None:
+            text = "waits: the beacon node does not tell which deposits wait in its state (pending_deposits)"
+            found.append(Tell("fund", f"0x{key.public_key.hex()}", text, warning=True))
         if left and key.state is KeyState.REGISTERED and may_be_funded(key) and key.deposit is not None:
             left -= 1
             deposit = key.deposit

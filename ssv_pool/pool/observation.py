@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from eth_typing import BlockNumber
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
@@ -42,6 +43,10 @@ from ssv_pool.registry.contract import RegistryContract
 
 DEPOSIT_BLOCKS: Final = 216_000
 """So far back the deposit contract's logs are read, 30 days: older deposits are in the beacon state."""
+
+COUNTED_BLOCKS: Final = 96
+"""In so many of the latest blocks the deposit contract's own count says how many logs there must be: any node still has
+the state before them, and what is older has reached the beacon state."""
 
 PRICES_SECONDS: Final = 300.0
 """How long fees and the registry's parameters are used before they are read again."""
@@ -226,7 +231,7 @@ class PoolObserver:
         waiting = [event for event in events if states[event.public_key] is KeyState.REGISTERED]
         beacon = self._beacon_facts("head", [event.public_key for event in events])
         shares = self._own_node.shares({event.public_key: event.block for event in waiting}) if waiting else {}
-        deposited = self._deposited({event.public_key for event in waiting}, block) if waiting else frozenset()
+        deposited = self._deposited({event.public_key for event in waiting}, block) if waiting else None
         found = []
         for event in events:
             key = event.public_key
@@ -238,7 +243,7 @@ class PoolObserver:
                     event.operator_ids,
                     event.block,
                     share=shares.get(key, Share.UNKNOWN),
-                    deposit_seen=key in deposited,
+                    deposit_seen=None if deposited is None else key in deposited,
                     deposit=deposits.of(key),
                     beacon=facts.beacon,
                 )
@@ -268,27 +273,44 @@ class PoolObserver:
         call = self._deposits().functions.get_deposit_root()
         return bytes(read(self._w3, "read the deposit root", call, block=block))
 
-    def _deposited(self, keys: set[bytes], block: int) -> frozenset[bytes]:
-        """Those of the keys that anybody has deposited for: in the state, waiting in it, or in the latest logs."""
+    def _deposited(self, keys: set[bytes], block: int) -> frozenset[bytes] | None:
+        """Those of the keys that anybody has deposited for: in the state, waiting in it, or in the latest logs.
+
+        None where the beacon node does not tell what waits in its state: a deposit may wait there for weeks.
+        """
+        pending = self._beacon.pending_deposits()
+        if pending is None:
+            return None
         contract = self._deposits()
         if self._deposit_logs is None:
-            first = max(0, self.pool.first_block, block - DEPOSIT_BLOCKS)
+            # From before the pool was made: somebody may have deposited for its future keys.
+            first = max(0, block - DEPOSIT_BLOCKS)
             self._deposit_logs = FollowedLogs(
                 self._w3, contract.address, [_topic(contract.events.DepositEvent)], first, self._read_deposit
             )
         logs = self._deposit_logs.up_to(block)
-        count = int.from_bytes(
-            bytes(read(self._w3, "count deposits", contract.functions.get_deposit_count(), block=block)), "little"
-        )
+        count = self._deposit_count(block)
+        before = self._deposit_count(block - COUNTED_BLOCKS - 1)
         places = [place for _, place in logs]
         # A provider that leaves logs out would hide the one deposit that counts.
-        if places and places != list(range(count - len(places), count)):
+        if len(places) < count - before or places != list(range(count - len(places), count)):
             raise UnavailableError(
-                f"read the deposit contract's logs: {len(places)} of {count} deposits, with gaps: not judged by these"
+                f"read the deposit contract's logs: {len(places)} of {count} deposits, {count - before} of them in the "
+                "latest blocks, with gaps: not judged by these"
             )
-        pending = self._beacon.pending_deposits() or frozenset()
-        seen = {key for key, _ in logs} | set(pending)
-        return frozenset(keys & seen)
+        return frozenset(keys & ({key for key, _ in logs} | set(pending)))
+
+    def _deposit_count(self, block: int) -> int:
+        """How many deposits there were at a block; none before the contract was there."""
+        contract = self._deposits()
+        if block < 0:
+            return 0
+        with translated(self._w3, "look for the deposit contract"):
+            code = self._w3.eth.get_code(contract.address, block_identifier=BlockNumber(block))
+        if not code:
+            return 0
+        raw = read(self._w3, "count deposits", contract.functions.get_deposit_count(), block=block)
+        return int.from_bytes(bytes(raw), "little")
 
     def _read_deposit(self, log: Mapping[str, Any]) -> tuple[bytes, int]:
         found = self._deposit_contract.events.DepositEvent().process_log(log)["args"]
