@@ -13,6 +13,8 @@ from rich.console import Console
 from ssv_pool.devnet.config import Attack, BeaconStop, Exit
 from ssv_pool.devnet.facts import Facts
 from ssv_pool.devnet.inclusion import CanonicalBlock, DutyResult, Inclusion
+from ssv_pool.devnet.lifecycle.books import Books
+from ssv_pool.devnet.lifecycle.steps import StepLog
 from ssv_pool.devnet.outcome import outcome_of, write_report
 from ssv_pool.devnet.participation import Result
 from ssv_pool.devnet.processes import Usage
@@ -211,3 +213,25 @@ def test_a_run_without_anything_has_a_report_too(run: Run) -> None:
     console = Console(width=200, file=io.StringIO(), record=True)
     print_summary(console, run, outcome)
     assert "none measured" in console.export_text()
+
+
+def test_a_life_is_in_the_report_and_in_the_summary(run: Run, facts: Facts, tmp_path: Any) -> None:
+    log = StepLog(run.genesis_time, 4, lambda: run.genesis_time + 40)
+    log.note("stake", "36 ETH")
+    books = Books(36, 32, 33, 0, 1, 34, 2, 2, 0, 0, 1, {"operator 1": 2}, 0)
+    life: Any = SimpleNamespace(log=log, error="", validator=64, duties=(4, 5), books=books)
+    run = replace(run, life=life, config=replace(run.config, report_dir=tmp_path))
+    outcome = outcome_of(run, facts)
+    write_report(run, outcome)
+    found = json.loads((tmp_path / "report.json").read_text())["lifecycle"]
+    assert [(step["name"], step["slot"], step["epoch"]) for step in found["steps"]] == [("stake", 10, 1)]
+    assert len(found["missing"]) == 15
+    assert found["validator"] == {"index": 64, "attestations": 5, "included": 4}
+    assert (found["books"]["payouts"], found["books"]["balanced"]) == ("34", True)
+    assert not outcome.ok, "steps are missing"
+    assert "stakers deposit" in (tmp_path / "report.html").read_text()
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(console, run, outcome)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "  not seen: payout" in text
+    assert "  = payouts              0.000000000000000034 ETH" in text
