@@ -122,9 +122,13 @@ class Peers:
         """Raises httpx.HTTPError, ValueError: the answer is not what is expected."""
         deadline = self._clock() + self._timeout
         raw = bytearray()
-        with self._http.stream("GET", f"{url}{MESSAGES_PATH}", headers={"accept": "application/json"}) as response:
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        with self._http.stream("GET", f"{url}{MESSAGES_PATH}", headers=headers) as response:
             if response.status_code != 200:
                 raise ValueError(f"answers with status {response.status_code}")
+            # What is packed is bounded only when it is unpacked: too late.
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("answers in a packed form")
             for part in response.iter_bytes():
                 raw += part
                 if len(raw) > MAX_BYTES:
