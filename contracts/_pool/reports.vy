@@ -103,7 +103,7 @@ def report(report: Report, approvals: DynArray[Bytes[65], council.MAX_MEMBERS]):
             )
         )
 
-    vault._mark_report()
+    vault._mark_report(before)
     vault.buffered += received
     vault.receivedTotal += received
     vault.beaconBalance = beacon

@@ -94,6 +94,9 @@ ready_before: uint256
 # Price for those who leave, as assets and shares: before the last gain. No shares: only the present price counts.
 mark_assets: uint256
 mark_shares: uint256
+# The lowest price before anything came in otherwise since the last report, which is the next mark if it is the lower one.
+low_assets: uint256
+low_shares: uint256
 
 
 @deploy
@@ -331,25 +334,42 @@ def _take(amount: uint256):
 
 
 @internal
-def _mark():
-    # Those who leave get no part of what comes in now.
-    assets: uint256 = self._assets()
-    supply: uint256 = shares.totalSupply
-    if supply != 0 and (self.mark_shares == 0 or assets * self.mark_shares < self.mark_assets * supply):
+def _mark(assets: uint256, supply: uint256):
+    # Those who leave before the next report get no part of what comes in now, and those who came for it and leave after
+    # the report neither.
+    if supply == 0:
+        return
+    if self._lower(assets, supply, self.mark_assets, self.mark_shares):
         self.mark_assets = assets
         self.mark_shares = supply
+    if self._lower(assets, supply, self.low_assets, self.low_shares):
+        self.low_assets = assets
+        self.low_shares = supply
 
 
 @internal
-def _mark_report():
-    self.mark_assets = self._assets()
-    self.mark_shares = shares.totalSupply
+def _mark_report(assets: uint256):
+    supply: uint256 = shares.totalSupply
+    if supply != 0 and self.low_shares != 0 and not self._lower(assets, supply, self.low_assets, self.low_shares):
+        self.mark_assets = self.low_assets
+        self.mark_shares = self.low_shares
+    else:
+        self.mark_assets = assets
+        self.mark_shares = supply
+    self.low_assets = 0
+    self.low_shares = 0
+
+
+@internal
+@pure
+def _lower(assets: uint256, supply: uint256, other_assets: uint256, other_supply: uint256) -> bool:
+    return other_supply == 0 or assets * other_supply < other_assets * supply
 
 
 @internal
 def _refund(amount: uint256):
     before: uint256 = self._assets()
-    self._mark()
+    self._mark(before, shares.totalSupply)
     self.buffered += amount
     if shares.totalSupply < MIN_SUPPLY:
         self._to_treasury(amount, before)
@@ -371,7 +391,6 @@ def _finalize(limit: uint256) -> uint256:
     if id > self.requestCount or self.ready_before == 0:
         return 0
     first: uint256 = id
-    self._mark()
     assets: uint256 = self._assets()
     supply: uint256 = shares.totalSupply
     price_assets: uint256 = assets
@@ -403,7 +422,10 @@ def _finalize(limit: uint256) -> uint256:
         id += 1
     self.nextToFinalize = id
     self.buffered = buffered
-    if id != first and supply < MIN_SUPPLY:
+    if id == first:
+        return 0
+    self._mark(price_assets, price_shares)
+    if supply < MIN_SUPPLY:
         kept: uint256 = supply * price_assets // price_shares
         if assets > kept:
             self._to_treasury(assets - kept, kept)

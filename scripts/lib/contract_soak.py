@@ -195,9 +195,9 @@ def table(counts: Counter[Count]) -> list[str]:
 
 
 def soak(
-    calls: int, seed: int, processes: int, show: Callable[[str], None]
+    calls: int, seed: int, processes: int, minutes: float, show: Callable[[str], None]
 ) -> tuple[Counter[Count], list[Outcome], int]:
-    """Run worlds until so many calls were made; their counts, the findings, how many worlds."""
+    """Run worlds until so many calls were made or the time is over; their counts, the findings, how many worlds."""
     compile_first()
     counts: Counter[Count] = Counter()
     findings: list[Outcome] = []
@@ -213,7 +213,7 @@ def soak(
                 show(f"\nworld {outcome.number} ({outcome.contract}): {outcome.finding}; after {outcome.actions}\n")
             made = counts.total()
             show(f"\r{made:>9} of {calls} calls, {done} worlds, {time.monotonic() - started:.0f} s ")
-            if made >= calls or findings:
+            if made >= calls or findings or time.monotonic() - started > minutes * 60:
                 break
         workers.terminate()
     show("\n")
@@ -226,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=100_000, metavar="N", help="at least so many (default 100,000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="(default 2)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after so long")
     parser.add_argument("--world", type=int, metavar="NUMBER", help="only this world, to repeat a finding")
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     options = parser.parse_args(arguments)
@@ -240,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.calls,
             options.seed,
             options.processes,
+            options.minutes,
             lambda text: print(text, end="", file=sys.stderr, flush=True),
         )
     accepted = sum(count for (_, _, result), count in counts.items() if result == "accepted")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from contract_vm import refusal
 from pool_vm import DEPOSIT, ETHER, YEAR, Limits, Report
@@ -11,6 +12,16 @@ LEAST_STAKE, LEAST_REQUEST, MOST_REQUEST, LEAST_SUPPLY = ETHER // 100, ETHER // 
 WINDOW = 30 * 86_400
 MAX_AGE = 7_200
 TREASURY = "treasury"
+
+
+def as_fraction(price: tuple[int, int]) -> Fraction:
+    """A price to compare."""
+    return Fraction(price[0], price[1]) if price[1] else Fraction(0)
+
+
+def has_shares(price: tuple[int, int]) -> bool:
+    """Whether it is a price."""
+    return price[1] != 0
 
 
 @dataclass
@@ -45,6 +56,9 @@ class Books:
     ready: int = 0
     """Requests that were made ready, the first ones."""
     mark: tuple[int, int] = (0, 0)
+    """Assets and shares: the price that leavers get at most."""
+    low: tuple[int, int] = (0, 0)
+    """The lowest price before something came in since the last report, if anything did."""
     last: Report = field(default_factory=lambda: Report(0, 0, 0, 0, 0, 0, 0))
     window: int = 0
     paid: int = 0
@@ -137,11 +151,11 @@ class Books:
         self.requests.append(request)
         return request
 
-    def lower_mark(self) -> None:
-        """Leavers get no part of what comes in next."""
-        assets, supply = self.mark
-        if self.supply and (not supply or self.assets * supply < assets * self.supply):
-            self.mark = self.assets, self.supply
+    def comes_in(self, price: tuple[int, int]) -> None:
+        """Leavers get no part of what comes in at this price, until the next but one report."""
+        if price[1]:
+            self.mark = min(filter(has_shares, (self.mark, price)), key=as_fraction)
+            self.low = min(filter(has_shares, (self.low, price)), key=as_fraction)
 
     def treasury_gets(self, wei: int, before: int) -> None:
         """What came in while nobody of size was there."""
@@ -151,7 +165,6 @@ class Books:
         """Make requests ready; how many."""
         if self.ready == len(self.requests) or not self.last.block:
             return 0
-        self.lower_mark()
         price, done = (self.assets, self.supply), 0
         while done < limit and self.ready < len(self.requests):
             request = self.requests[self.ready]
@@ -165,6 +178,8 @@ class Books:
             request.assets, request.state = value, 2
             self.ready += 1
             done += 1
+        if done:
+            self.comes_in(price)
         if done and self.supply < LEAST_SUPPLY:
             kept = self.supply * price[0] // price[1]
             if self.assets > kept:
@@ -202,7 +217,7 @@ class Books:
     def refund(self, wei: int) -> None:
         """A cluster gave back."""
         before = self.assets
-        self.lower_mark()
+        self.comes_in((before, self.supply))
         self.buffered += wei
         if self.supply < LEAST_SUPPLY and wei:
             self.treasury_gets(wei, before)
@@ -247,7 +262,9 @@ class Books:
         excess = max(0, self.change(report) - self.highest(now))
         gain = self.change(report) - excess
         before = self.assets
-        self.mark = self.assets, self.supply
+        price = self.assets, self.supply
+        self.mark = min((self.low, price), key=as_fraction) if self.low[1] else price
+        self.low = (0, 0)
         booked = received - min(received, excess)
         self.buffered += booked
         self.unbooked -= booked
