@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ssv_pool.pool.keyshares import KeyShares
 
 _DEPOSIT = 32 * 10**18
+_BEACON_SECONDS = 30.0
 _STATES = ("never registered", "registered", "funded", "asked to exit", "retired")
 _INVENTORY = click.option("--inventory", type=FOLDER, help="Folder of validators that are ready (`pool keys make`).")
 _DAYS = click.option(
@@ -163,6 +164,11 @@ def register_validator(
 @click.argument("public_key", type=ValidatorKey(), metavar="KEY")
 @_INVENTORY
 @click.option("--deposit-data", type=FILE, help="A deposit data file instead.")
+@click.option(
+    "--beacon-node",
+    metavar="URL",
+    help="Make sure that this beacon node's state has no such key (deposits before the pool).",
+)
 @fork_option
 @approval_options
 @pool_options
@@ -171,6 +177,7 @@ def fund_validator(
     public_key: PublicKey,
     inventory: Path | None,
     deposit_data: Path | None,
+    beacon_node: str | None,
     fork_version: str | None,
     approvals: Approvals,
     target: PoolTarget,
@@ -202,6 +209,8 @@ def fund_validator(
                 f"withdrawal credentials 0x{made.withdrawal_credentials.hex()}: never fund it, retire it by "
                 "`pool remove-validator` and use another key"
             )
+    if beacon_node is not None:
+        _check_unknown(beacon_node, public_key, name)
     if (free := contract.number("fundable")) < _DEPOSIT:
         raise SsvPoolError(f"{name}: {ether(free)} ETH are free, expected 32: wait for stakes or a report")
     message = Funding(bytes(public_key), bytes(deposit.signature), bytes(deposit.data_root), root)
@@ -379,6 +388,23 @@ def _deposit(
             item.check(contract.withdrawal_credentials(), fork, str(deposit_data))
             return item
     raise SsvPoolError(f"{deposit_data}: no deposit of key 0x{public_key.hex()}: name the file that has it")
+
+
+def _check_unknown(beacon_node: str, public_key: PublicKey, name: str) -> None:
+    """Make sure that the beacon chain has never heard of a key. Raises SsvPoolError, UnavailableError."""
+    from ssv_pool.beacon.client import BeaconClient
+
+    beacon = BeaconClient([beacon_node], _BEACON_SECONDS)
+    try:
+        known = beacon.validator_states("head", [public_key])
+        waiting = beacon.pending_deposits() or frozenset()
+    finally:
+        beacon.close()
+    if known or public_key in waiting:
+        raise SsvPoolError(
+            f"{name}: the beacon chain knows this key already, so somebody has deposited for it: never fund it, retire "
+            "it by `pool remove-validator` and use another key"
+        )
 
 
 def _registration(contract: "PoolContract", public_key: PublicKey) -> "RegisteredValidator":

@@ -47,9 +47,9 @@ def read_approval(path: Path, domain: Domain) -> Signed:
     content = load_json_object(path)
     for field, found, wanted in (
         ("chainId", content.get("chainId"), domain.chain_id),
-        ("pool", str(content.get("pool")).lower(), domain.contract.lower()),
+        ("pool", str(content.get("pool")), domain.contract),
     ):
-        if found != wanted:
+        if str(found).lower() != str(wanted).lower():
             raise ApprovalError(
                 f"approval {path}: {field} {str(found)[:60]}, expected {wanted}: it is for another pool"
             )

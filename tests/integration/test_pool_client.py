@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beacon_mock import Node, chain_routes, client_of
 from click.testing import CliRunner
 from eth_account.signers.local import LocalAccount
 from pool_chain import ETHER, NETWORK, TREASURY, PoolChain
@@ -20,6 +21,7 @@ from ssv_pool.pool.approvals import ClusterRefund, Funding, Removal
 from ssv_pool.pool.deposit_data import sign_deposit, write_deposit_data
 from ssv_pool.pool.inventory import InventoryKey, make_key
 from ssv_pool.pool.status import read_status
+from ssv_pool.protocol.types.presets import MINIMAL
 from ssv_pool.registry.artifacts import published_abi
 
 pytestmark = pytest.mark.integration
@@ -365,3 +367,59 @@ def test_a_key_that_somebody_has_deposited_for_is_never_funded(shell: Shell, tmp
     )
     assert shell.run(*removing, *signed, by=world.members[2])["removed"] == validator
     assert "retired already" in shell.refused(*removing, *signed, by=world.members[2])
+
+
+def test_reports_and_deposits_by_a_beacon_node(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, member = shell.world, shell.world.members[0]
+    shell.run("stake", 70, by=world.account(100))
+    world.allow()
+    keys = [
+        make_key(tmp_path / "inventory", world.pool.address, nonce, world.operators, NETWORK, NOW) for nonce in (0, 1)
+    ]
+    for key in keys:
+        register(world, key, ETHER // 10)
+    funding = funding_of(world, keys[0])
+    world.pool.send(world.owner, world.pool.calls.fund_validator(funding, world.approvals(funding)))
+    world.pass_days(1)
+    entry = {
+        "index": "7",
+        "balance": "32001000000",
+        "status": "active_ongoing",
+        "validator": {
+            "pubkey": f"0x{keys[0].public_key.hex()}",
+            "activation_epoch": "1",
+            "exit_epoch": str(2**64 - 1),
+        },
+    }
+    block = {"data": {"message": {"body": {"execution_payload": {"block_number": str(world.w3.eth.block_number)}}}}}
+    node = Node(
+        chain_routes("fulu", MINIMAL),
+        **{
+            "GET /eth/v1/beacon/states/head/finality_checkpoints": (200, {"data": {"finalized": {"epoch": "3"}}}),
+            # Slots 23 and 24 have no block: the state has that of slot 22.
+            "GET /eth/v2/beacon/blocks/22": (200, block),
+            "POST /eth/v1/beacon/states/24/validators": (200, {"data": [entry]}),
+            "POST /eth/v1/beacon/states/head/validators": (200, {"data": [entry]}),
+        },
+    )
+    monkeypatch.setattr("ssv_pool.beacon.client.BeaconClient", lambda _urls, _timeout: client_of(node))
+    reporting = ("report", "--beacon-node", "http://node0")
+
+    early = shell.refused(*reporting, "--slot", 25, by=member)
+    assert "slot 25, and slot 24 is the last that is final: give an earlier one" in early
+    signed = files(
+        tmp_path, lambda path, number: shell.run(*reporting, "--sign", path, by=world.members[number]), (1, 2)
+    )
+    found = shell.run(*reporting, *signed, by=member)
+    assert (found["slot"], found["change"], found["exited"]) == (24, str(10**15), 0)
+    assert found["deposits_counted"] == str(32 * ETHER)
+    assert "slot 24 and block" in shell.refused(*reporting, by=member)
+
+    shell.run("stake", 32, by=world.account(100))
+    funding_second = ("fund-validator", f"0x{keys[1].public_key.hex()}", "--inventory", tmp_path / "inventory")
+    approval = ("--beacon-node", "http://node0", "--sign")
+    shell.run(*funding_second, *approval, tmp_path / "good.json", by=member)
+    entry["validator"]["pubkey"] = f"0x{keys[1].public_key.hex()}"  # type: ignore[index]
+    said = shell.refused(*funding_second, *approval, tmp_path / "bad.json", by=member)
+    assert "the beacon chain knows this key already" in said
+    assert not (tmp_path / "bad.json").exists()
