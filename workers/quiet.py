@@ -1,5 +1,6 @@
 """The kind of Celery application that all processes of an operator have."""
 
+import os
 from typing import Any
 
 from celery import Celery
@@ -10,6 +11,11 @@ from workers import steps
 
 class PoolCelery(Celery):
     """A Celery application whose workers are quiet and quick to reconnect."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Celery's command line takes our BROKER_URL for its own, which knows no unix://; the settings have it right.
+        os.environ.pop("CELERY_BROKER_URL", None)
+        super().__init__(*arguments, **options)
 
     amqp_cls = f"{steps.__name__}:QuickAmqp"
 
