@@ -166,7 +166,6 @@ def run(job: tuple[int, int]) -> Outcome:
     # Registry worlds are a third: the pool's worlds call the registry too.
     contract, world = ("registry", registry_world) if number % 3 == 2 else ("pool", pool_world)
     actions: list[str] = []
-    gc.disable()
     with Counted() as counted:
         try:
             world(Chance(f"{seed}/{number}"), actions)
@@ -204,7 +203,7 @@ def soak(
     done = 0
     started = time.monotonic()
     jobs = ((number, seed) for number in range(calls))
-    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=1) as workers:
+    with multiprocessing.get_context("fork").Pool(processes, gc.disable, maxtasksperchild=1) as workers:
         for outcome in workers.imap_unordered(run, jobs, chunksize=1):
             done += 1
             counts += outcome.counts
