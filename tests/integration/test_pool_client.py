@@ -423,3 +423,66 @@ def test_reports_and_deposits_by_a_beacon_node(shell: Shell, tmp_path: Path, mon
     said = shell.refused(*funding_second, *approval, tmp_path / "bad.json", by=member)
     assert "the beacon chain knows this key already" in said
     assert not (tmp_path / "bad.json").exists()
+
+
+def test_the_owner_announces_and_hands_over(shell: Shell) -> None:
+    world = shell.world
+    owner, heir = world.owner, world.account(1)
+    rates = ("--treasury", TREASURY, "--operator-fee", 100, "--treasury-fee", 200)
+
+    announcing = ("announce", "parameters", *rates)
+    assert "the pool belongs to" in shell.refused(*announcing, by=heir)
+    assert "nothing is, nothing is to be done" in shell.refused("announce", "execute", by=owner)
+    executable = shell.run(*announcing, by=owner)["executable_at"]
+    assert executable - int(world.w3.eth.get_block("latest")["timestamp"]) == 14 * 86_400
+    assert "possible from" in shell.refused("announce", "execute", by=owner)
+    world.pass_days(14)
+    assert shell.run("announce", "execute", by=owner)["executed"] == "parameters"
+    assert (world.pool.parameters().operator_fee, world.pool.parameters().treasury_fee) == (100, 200)
+
+    members = ("announce", "members", "--member", heir.address, "--member", owner.address)
+    shell.run(*members, by=owner)
+    shell.run("announce", "cancel", by=owner)
+    assert world.pool.ask("announcement")[0] == 0
+    shell.run(*members, by=owner)
+    world.pass_days(14)
+    assert shell.run("announce", "execute", by=owner)["executed"] == "members"
+    assert (set(world.pool.members()), world.pool.quorum()) == ({heir.address, owner.address}, 2)
+
+    shell.run("owner", "offer", heir.address, by=owner)
+    assert shell.run("owner", "accept", by=heir)["owner"] == world.pool.owner() == heir.address
+
+
+def test_clusters_are_paid_and_refunded(shell: Shell, tmp_path: Path) -> None:
+    world = shell.world
+    pool, staker = world.pool, world.account(100)
+    shell.run("stake", 40, by=staker)
+    world.allow()
+    key = make_key(tmp_path / "inventory", pool.address, 0, world.operators, NETWORK, NOW)
+    register(world, key, ETHER // 10)
+    ids = ",".join(map(str, world.ids))
+
+    def approved(verb: str, amount: object) -> dict[str, Any]:
+        command = ("cluster", verb, "--operators", ids, "--amount", amount)
+        signed = files(
+            tmp_path, lambda path, number: shell.run(*command, "--sign", path, by=world.members[number]), (0, 3)
+        )
+        return shell.run(*command, *signed, by=world.members[1])
+
+    approved("pay", "0.05")
+    (status,) = shell.run("status")["clusters"]
+    assert 0 < int(status["balance"]) <= 15 * 10**16
+    before = pool.number("buffered")
+    approved("refund", "0.02")
+    assert pool.number("buffered") == before + 2 * 10**16
+    reactivating = ("cluster", "reactivate", "--operators", ids, "--amount", "0.01")
+    assert "it is active already, use `pool cluster pay`" in shell.refused(*reactivating, by=world.members[0])
+    paying = ("cluster", "pay", "--operators", ids, "--amount", 3)
+    assert "in this window of 30 days: give less, or wait" in shell.refused(*paying, by=world.members[0])
+
+    # Nothing is ready before a report of a later block, which then makes it ready itself.
+    assert "no request waits" in shell.refused("finalize", by=staker)
+    shell.run("unstake", 1, by=staker)
+    assert shell.run("finalize", by=staker)["ready"] == []
+    world.report(100, 0)
+    assert shell.run("claim", by=staker)["requests"] == [1]
