@@ -1,18 +1,20 @@
 """docs/pools.md, followed as printed: the shell blocks of each part run one after the other, on anvil.
 
 A part is the section "A chain to try it on" and one or two others, in a folder and on a chain of its own. The parts
-run at the same time, because each spends its time starting small programs.
+run at the same time, and `ssv-pool` is one that has imported everything already (`warm_command`): starting small
+programs is what takes the time.
 """
 
 import os
 import re
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from warm_command import WarmCommand
 
 from ssv_pool.devnet.anvil import Anvil
 
@@ -32,9 +34,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
     """What the commands of each part print, as soon as it has come to its end."""
-    with ThreadPoolExecutor(len(PARTS)) as pool:
+    # A socket's path must be short.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        WarmCommand(Path(folder)) as command,
+        ThreadPoolExecutor(len(PARTS)) as pool,
+    ):
         yield {
-            part: pool.submit(follow, sections, tmp_path_factory.mktemp("pools")) for part, sections in PARTS.items()
+            part: pool.submit(follow, sections, tmp_path_factory.mktemp("pools"), command)
+            for part, sections in PARTS.items()
         }
 
 
@@ -47,13 +55,13 @@ def blocks(section: str) -> list[str]:
     return listed
 
 
-def follow(sections: Sequence[str], folder: Path) -> str:
+def follow(sections: Sequence[str], folder: Path, command: WarmCommand) -> str:
     """Run the blocks of the set-up and of sections in one shell; what they print, or a failure with the block."""
     listed = [text for section in (SETUP, *sections) for text in blocks(section)]
     script = "set -euo pipefail\n" + "\n".join(f"echo '# block {place}'\n{text}" for place, text in enumerate(listed))
     with Anvil() as anvil:
         environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{command.folder}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "ETH_1_ADDR": anvil.url,
             "LANG": "C.UTF-8",
