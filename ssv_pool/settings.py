@@ -90,6 +90,12 @@ class RegistrySettings(_Section):
     """Blocks asked for in one log query; halved when the provider refuses."""
     poll_seconds: float = Field(default=12.0, gt=0)
     """Pause between two looks at the chain."""
+    full_check_blocks: int = Field(default=7_200, ge=0)
+    """So many blocks up to the head have their logs compared with their headers and receipts."""
+    check_one_in: int = Field(default=64, ge=0)
+    """Of older blocks one in so many is compared: 1 compares all, 0 none."""
+    second_node: bool = True
+    """Whether the logs of older blocks are compared with those of a second execution node, where there is one."""
 
 
 class P2PSettings(_Section):
@@ -305,6 +311,9 @@ ENVIRONMENT: dict[str, str] = {
     "REGISTRY_FIRST_BLOCK": "registry.first_block",
     "REGISTRY_FOLLOW_DISTANCE": "registry.follow_distance",
     "REGISTRY_BATCH_BLOCKS": "registry.batch_blocks",
+    "REGISTRY_FULL_CHECK_BLOCKS": "registry.full_check_blocks",
+    "REGISTRY_CHECK_ONE_IN": "registry.check_one_in",
+    "REGISTRY_SECOND_NODE": "registry.second_node",
     "REGISTRY_POLL_SECONDS": "registry.poll_seconds",
     "HOST_ADDRESS": "p2p.host",
     "TCP_PORT": "p2p.tcp_port",

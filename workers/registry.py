@@ -2,12 +2,16 @@
 
 import threading
 import time
+from dataclasses import asdict
+from typing import Any
 
 from ssv_pool.errors import UnavailableError
 from ssv_pool.observability.logs import logger
+from ssv_pool.registry.following import SyncProgress, registry_sync
 from ssv_pool.registry.rpc import ExecutionError
 from ssv_pool.registry.sync import RegistrySync, SyncResult
 from ssv_pool.store.registry import malformed_counts
+from ssv_pool.store.undo import repairs
 from workers import schedule
 from workers.app import app, context
 from workers.changes import registry_changed
@@ -50,26 +54,48 @@ def _follow() -> None:
             if context.database.version() != before:
                 registry_changed(app, context, validators=True)
     except ExecutionError as error:
-        context.report(EXECUTION_PART, str(error))
-        context.report(SYNC_PART, "waits for the execution node")
+        context.report(EXECUTION_PART, str(error), nodes=_nodes())
+        context.report(SYNC_PART, "waits for the execution node", **_known())
     except UnavailableError as error:
         context.report(SYNC_PART, str(error))
     else:
-        context.report(EXECUTION_PART, _stuck(result), head=result.head)
-        with context.database.read() as session:
-            malformed = malformed_counts(session)
-        context.report(SYNC_PART, None, block=result.to_block, lag=result.lag, malformed=malformed)
+        context.report(EXECUTION_PART, _stuck(result), head=result.head, nodes=_nodes())
+        context.report(SYNC_PART, None, block=result.to_block, lag=result.lag, **_known())
 
 
 def _catch_up() -> SyncResult:
+    progress = SyncProgress(time.monotonic())
     while True:
         result = _registry_sync().step()
         _tell(result)
         if result.caught_up or result.overtaken:
             return result
+        if progress.due(result, time.monotonic()):
+            _log.info("registry sync goes on", **asdict(progress.state(result, time.monotonic())))
+            context.report(SYNC_PART, f"reads the chain, {result.lag} blocks to go", lag=result.lag, **_known())
+
+
+def _known() -> dict[str, Any]:
+    """Figures for health and metrics that the store has counted."""
+    with context.database.read() as session:
+        return {"malformed": malformed_counts(session), "repairs": asdict(repairs(session))}
+
+
+def _nodes() -> dict[str, int]:
+    """Execution node → blocks behind the best one, -1 when it failed."""
+    return {
+        node.name.removeprefix("execution node ").partition("://")[2]: -1 if node.problem is not None else node.lag
+        for node in _registry_sync().nodes
+    }
 
 
 def _tell(result: SyncResult) -> None:
+    if result.rolled_back is not None:
+        _log.warning("the chain was reorganised, blocks were taken back", **asdict(result.rolled_back))
+    for gap in result.gaps:
+        _log.warning("an execution node gave wrong logs, receipts were used", **asdict(gap))
+    if result.unbound:
+        _log.debug("headers of an unknown fork, taken at the node's word", headers=result.unbound)
     if result.applied or result.malformed:
         _log.info("registry events", to_block=result.to_block, applied=result.applied, lag=result.lag)
     for event in result.malformed:
@@ -90,15 +116,6 @@ def _stuck(result: SyncResult) -> str | None:
 
 def _registry_sync() -> RegistrySync:
     if not _sync:
-        settings = context.settings
-        made = RegistrySync(
-            settings.execution.nodes,
-            context.database,
-            settings.contract_address,
-            settings.first_block,
-            follow_distance=settings.registry.follow_distance,
-            batch_blocks=settings.registry.batch_blocks,
-            timeout_seconds=settings.execution.timeout_seconds,
-        )
+        made = registry_sync(context.settings, context.database)
         _sync.append(made)
     return _sync[0]

@@ -6,6 +6,7 @@ from ssv_pool.cli.chain_options import ChainAccess, chain_options, sending_optio
 from ssv_pool.cli.registry_clusters import cluster_group
 from ssv_pool.cli.registry_operators import operators_group
 from ssv_pool.cli.registry_options import Address, RegistryTarget, registry_options
+from ssv_pool.cli.registry_sync import sync
 from ssv_pool.cli.registry_validators import validators_group
 from ssv_pool.errors import SsvPoolError
 from ssv_pool.registry.parameters import PARAMETERS, VALIDATORS_PER_OPERATOR
@@ -22,6 +23,7 @@ def registry() -> None:
 registry.add_command(operators_group)
 registry.add_command(validators_group)
 registry.add_command(cluster_group)
+registry.add_command(sync)
 
 
 @registry.command()

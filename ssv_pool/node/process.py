@@ -420,6 +420,12 @@ class Node:
             return
         if (syncer := statuses.get("event_syncer")) is not None:
             self.malformed_events = dict(syncer.details.get("malformed", self.malformed_events))
+            metrics.SYNC_LAG.set(syncer.details.get("lag", 0))
+            for kind, count in syncer.details.get("repairs", {}).items():
+                metrics.SYNC_REPAIRS.labels(kind).set(count)
+        if (execution := statuses.get("execution_node")) is not None:
+            for name, lag in execution.details.get("nodes", {}).items():
+                metrics.EXECUTION_LAG.labels(name).set(lag)
         for reason, count in self.malformed_events.items():
             metrics.EVENTS_MALFORMED.labels(reason).set(count)
         now = time.time()

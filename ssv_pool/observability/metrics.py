@@ -70,6 +70,18 @@ BEACON_SYNC_STATUS = Gauge(
     ("node",),
 )
 LAST_BLOCK = Gauge("ssv_event_syncer_handler_last_processed_block", "Last execution block whose events are applied.")
+SYNC_LAG = Gauge("ssv_event_syncer_lag_blocks", "Settled execution blocks whose events are not applied yet.")
+SYNC_REPAIRS = Gauge(
+    "ssv_event_syncer_repairs_count",
+    "What registry sync put right since the store was made: `gap`, a block whose events an execution node left out or "
+    "made up; `rollback`, applied blocks taken back after a deep reorganisation.",
+    ("kind",),
+)
+EXECUTION_LAG = Gauge(
+    "ssv_el_lag_blocks",
+    "Blocks that an execution node (host:port) is behind the best one; -1 when it did not do what it was asked last.",
+    ("node",),
+)
 EVENTS_MALFORMED = Gauge(
     "ssv_event_syncer_malformed_events_count", "Registry events that break a rule and changed nothing.", ("reason",)
 )

@@ -37,6 +37,7 @@ from ssv_pool.registry.events import (
 from ssv_pool.store import registry_changes as changes
 from ssv_pool.store.cursor import Block, EventRecord
 from ssv_pool.store.models import Operator
+from ssv_pool.store.pending import preload
 from ssv_pool.store.registry import operator_with_key, owner_nonces
 
 Signed: TypeAlias = tuple[bytes, bytes, bytes]
@@ -140,6 +141,19 @@ class EventHandler:
             batch = signed[start : start + _SIGNATURES_AT_ONCE]
             if self._batch_verify(batch):
                 self._valid.update(batch)
+
+    def preload(self, session: Session) -> None:
+        """Load at once what the logs given to ``prepare`` will ask of the store, for the rest of the transaction.
+
+        Args:
+            session: the writing transaction in which they are applied; ``flush_pending`` must end it.
+        """
+        events = [event for _, event in self._decoded.values()]
+        preload(
+            session,
+            (event.owner for event in events if isinstance(event, ValidatorAdded)),
+            (event.public_key for event in events if isinstance(event, ValidatorAdded | ValidatorRemoved)),
+        )
 
     def apply(self, session: Session, block: Block, logs: Sequence[Log]) -> list[EventRecord]:
         """Apply one block's logs, all inside the caller's transaction.

@@ -28,9 +28,10 @@ from ssv_pool.store.cursor import (
     open_cursor,
     prune_blocks,
     read_cursor,
-    record_block,
+    record_blocks,
 )
 from ssv_pool.store.database import Database
+from ssv_pool.store.pending import flush_pending
 from ssv_pool.store.undo import UNDO_BLOCKS, can_go_back, go_back, kept_blocks, note_repair, prune_undo, recorded
 
 FOLLOW_DISTANCE = 8
@@ -338,15 +339,17 @@ class RegistrySync:
                     cursor = read_cursor(session)
                     done = cursor.block_number if cursor is not None else done
                     break
-                made = [
-                    (block, event) for block, logs in part for event in self._apply_block(session, head, block, logs)
-                ]
+                with session.no_autoflush:
+                    self._handler.preload(session)
+                    made = [(block, self._apply_block(session, head, block, logs)) for block, logs in part]
+                    flush_pending(session)
+                record_blocks(session, made)
                 for gap in repaired:
                     note_repair(session, "gap", gap.block_number, str(gap))
                 note_head(session, head.number)
                 prune_blocks(session, last.number)
                 prune_undo(session, last.number)
-            records += made
+            records += [(block, event) for block, events in made for event in events]
             gaps += repaired
             done = last.number
         return SyncResult(
@@ -369,13 +372,10 @@ class RegistrySync:
         )
 
     def _apply_block(self, session: Session, head: Block, block: Block, logs: list[Log]) -> list[EventRecord]:
-        if logs and block.number > head.number - UNDO_BLOCKS:
-            with recorded(session, block.number):
-                events = self._handler.apply(session, block, logs)
-        else:
-            events = self._handler.apply(session, block, logs)
-        record_block(session, block, events)
-        return events
+        if not logs or block.number <= head.number - UNDO_BLOCKS:
+            return self._handler.apply(session, block, logs)
+        with recorded(session, block.number):
+            return self._handler.apply(session, block, logs)
 
 
 def _parts(blocks: Sequence[tuple[Block, list[Log]]]) -> Iterator[list[tuple[Block, list[Log]]]]:

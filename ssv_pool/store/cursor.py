@@ -7,7 +7,7 @@ finds the cursor moved and applies nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from ssv_pool.errors import ConfigError
@@ -119,29 +119,39 @@ def advance(session: Session, expected: int, block: Block) -> bool:
 
 def record_block(session: Session, block: Block, events: Sequence[EventRecord]) -> None:
     """Store a block's hash and what became of its events."""
-    session.add(
-        RegistryBlock(
-            number=block.number,
-            hash=block.hash,
-            parent_hash=block.parent_hash,
-            time=block.time,
-            events=len(events),
-        )
+    record_blocks(session, [(block, events)])
+
+
+def record_blocks(session: Session, blocks: Sequence[tuple[Block, Sequence[EventRecord]]]) -> None:
+    """``record_block`` for several blocks at once."""
+    session.execute(
+        insert(RegistryBlock),
+        [
+            {
+                "number": block.number,
+                "hash": block.hash,
+                "parent_hash": block.parent_hash,
+                "time": block.time,
+                "events": len(events),
+            }
+            for block, events in blocks
+        ],
     )
-    session.flush()
-    session.add_all(
-        RegistryEvent(
-            block_number=block.number,
-            log_index=event.log_index,
-            transaction_hash=event.transaction_hash,
-            name=event.name,
-            outcome=event.outcome,
-            reason=event.reason,
-            detail=event.detail,
-        )
+    rows = [
+        {
+            "block_number": block.number,
+            "log_index": event.log_index,
+            "transaction_hash": event.transaction_hash,
+            "name": event.name,
+            "outcome": event.outcome,
+            "reason": event.reason,
+            "detail": event.detail,
+        }
+        for block, events in blocks
         for event in events
-    )
-    session.flush()
+    ]
+    if rows:
+        session.execute(insert(RegistryEvent), rows)
 
 
 def prune_blocks(session: Session, latest: int) -> None:

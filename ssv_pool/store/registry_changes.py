@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from ssv_pool.protocol.types.ids import cluster_id, committee_id
@@ -21,6 +21,7 @@ from ssv_pool.store.models import (
     StoreState,
     Validator,
 )
+from ssv_pool.store.pending import flush_pending, pending_of
 from ssv_pool.store.records import ValidatorMetadata, pack_ids, unpack_ids
 from ssv_pool.store.undo import remember
 from ssv_pool.store.upsert import insert_missing, upsert
@@ -67,6 +68,9 @@ def add_operator(
         )
     )
     session.flush()
+    pending = pending_of(session)
+    if pending is not None:
+        pending.operators.add(operator_id)
 
 
 def remove_operator(session: Session, operator_id: OperatorId) -> bool:
@@ -77,6 +81,9 @@ def remove_operator(session: Session, operator_id: OperatorId) -> bool:
     remember(session, Operator, operator_id=operator_id)
     session.delete(row)
     session.flush()
+    pending = pending_of(session)
+    if pending is not None:
+        pending.operators.discard(operator_id)
     return True
 
 
@@ -106,12 +113,20 @@ def set_fee_recipient(session: Session, owner: bytes, recipient: bytes, block_ti
 
 def validator_owner(session: Session, public_key: bytes) -> bytes | None:
     """The owner (20 bytes) of a registered validator; None when there is no such validator."""
+    pending = pending_of(session)
+    if pending is not None and public_key in pending.validator_owners:
+        return pending.validator_owners[public_key]
+    flush_pending(session)
     return session.scalar(select(Validator.owner).where(Validator.public_key == public_key))
 
 
 def missing_operators(session: Session, operator_ids: tuple[OperatorId, ...]) -> list[OperatorId]:
     """Those of ``operator_ids`` that are not registered, in the same order."""
-    found = set(session.scalars(select(Operator.operator_id).where(Operator.operator_id.in_(operator_ids))))
+    pending = pending_of(session)
+    if pending is not None:
+        found = pending.operators
+    else:
+        found = set(session.scalars(select(Operator.operator_id).where(Operator.operator_id.in_(operator_ids))))
     return [operator_id for operator_id in operator_ids if operator_id not in found]
 
 
@@ -119,30 +134,37 @@ def add_validator(session: Session, new: NewValidator) -> None:
     """Store a validator."""
     committee = committee_id(new.operator_ids)
     remember(session, Validator, public_key=new.public_key)
+    row = {
+        "public_key": new.public_key,
+        "owner": new.owner,
+        "cluster_id": cluster_id(new.owner, new.operator_ids),
+        "committee_id": committee,
+        "operator_ids": pack_ids(new.operator_ids),
+        "share_public_keys": b"".join(new.share_public_keys),
+        "encrypted_shares": b"".join(new.encrypted_shares),
+        "liquidated": False,
+        "registered_block": new.block_number,
+        "registered_time": new.block_time,
+        "active_since": new.block_time,
+    }
+    pending = pending_of(session)
+    if pending is None:
+        session.execute(insert(Validator), [row])
+    else:
+        pending.new_validators.append(row)
+        pending.validator_owners[new.public_key] = new.owner
+        if (committee, new.operator_ids) in pending.committees:
+            return
+        pending.committees.add((committee, new.operator_ids))
     for operator_id in new.operator_ids:
         remember(session, CommitteeMembership, operator_id=operator_id, committee_id=committee)
-    session.add(
-        Validator(
-            public_key=new.public_key,
-            owner=new.owner,
-            cluster_id=cluster_id(new.owner, new.operator_ids),
-            committee_id=committee,
-            operator_ids=pack_ids(new.operator_ids),
-            share_public_keys=b"".join(new.share_public_keys),
-            encrypted_shares=b"".join(new.encrypted_shares),
-            liquidated=False,
-            registered_block=new.block_number,
-            registered_time=new.block_time,
-            active_since=new.block_time,
-        )
-    )
-    session.flush()
     members = [{"operator_id": operator_id, "committee_id": committee} for operator_id in new.operator_ids]
     insert_missing(session, CommitteeMembership, members)
 
 
 def remove_validator(session: Session, public_key: bytes) -> None:
     """Delete a validator, and its committee's membership when it was the last one there."""
+    flush_pending(session)
     row = session.get(Validator, public_key)
     if row is None:
         return
@@ -151,6 +173,11 @@ def remove_validator(session: Session, public_key: bytes) -> None:
     remember(session, Validator, public_key=public_key)
     session.delete(row)
     session.flush()
+    pending = pending_of(session)
+    if pending is not None:
+        pending.validator_owners[public_key] = None
+        # The next registration looks again whether the members are on record.
+        pending.committees = {known for known in pending.committees if known[0] != committee}
     others = select(func.count()).select_from(Validator).where(Validator.committee_id == committee)
     if not session.scalar(others):
         for operator_id in ids:
@@ -167,6 +194,7 @@ def set_liquidated(session: Session, cluster: bytes, *, liquidated: bool, block_
 
     A reactivated validator counts as active since ``block_time``.
     """
+    flush_pending(session)
     query = select(Validator).where(Validator.cluster_id == cluster, Validator.liquidated != liquidated)
     changed = session.scalars(query).all()
     for validator in changed:
@@ -212,9 +240,14 @@ def update_metadata(session: Session, metadata: Mapping[PublicKey, ValidatorMeta
 
 
 def _owner(session: Session, owner: bytes) -> Owner:
-    row = session.get(Owner, owner)
+    pending = pending_of(session)
+    row = session.get(Owner, owner) if pending is None else pending.owners.get(owner)
+    if row is None and pending is not None:
+        row = session.get(Owner, owner)
     if row is None:
         row = Owner(owner=owner, nonce=0)
         session.add(row)
         session.flush()
+    if pending is not None:
+        pending.owners[owner] = row
     return row

@@ -30,6 +30,7 @@ from ssv_pool.store.models import (
     SyncCursor,
     Validator,
 )
+from ssv_pool.store.pending import flush_pending
 
 UNDO_BLOCKS = 4096
 """Blocks behind the head that can be taken back: 13 hours and 39 minutes; the beacon chain finalises within minutes."""
@@ -73,6 +74,7 @@ def remember(session: Session, model: type[Base], **key: Any) -> None:
     recording: _Recording | None = session.info.get(_INFO)
     if recording is None:
         return
+    flush_pending(session)
     table = _TABLES[model.__tablename__]
     row = session.execute(select(table).where(*_where(table, key))).mappings().one_or_none()
     recording.place += 1
@@ -137,6 +139,17 @@ def go_back(session: Session, cursor: Cursor, ancestor: Block | None, first_bloc
     session.execute(update(StoreState).values(version=StoreState.version + 1))
     session.expire_all()
     return undone
+
+
+def forget_registry(session: Session) -> None:
+    """Forget all that was read from the contract and the cursor: the next synchronisation begins anew.
+
+    Slashing protection is kept elsewhere and stays.
+    """
+    others: tuple[type[Base], ...] = (RegistryUndo, RegistryEvent, RegistryBlock, SyncCursor)
+    for model in _MODELS + others:
+        session.execute(delete(model))
+    session.execute(update(StoreState).values(version=StoreState.version + 1))
 
 
 def prune_undo(session: Session, head: int) -> None:
