@@ -3,27 +3,25 @@
 The same actions are driven by Hypothesis (tests/contracts/test_pool_states.py) and by scripts/contract-soak.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import boa
 from contract_vm import refusal
-from pool_model import BASIS, TREASURY, Books
+from pool_crowd import Crowd
+from pool_model import BASIS, TREASURY
+from pool_scene import COMMITTEES, THRESHOLD, Draw
 from pool_vm import (
     ALLOW,
     ANNOUNCE_PARAMETERS,
-    CANCEL,
     CLAIM,
-    CLAIM_MANY,
     DAY,
     DEPOSIT,
     ETHER,
     EXECUTE_PARAMETERS,
     EXIT,
-    FINALIZE,
     FUND,
-    PAUSE,
     PAY,
     REACTIVATE,
     REFUND,
@@ -31,244 +29,14 @@ from pool_vm import (
     REMOVE,
     REPORT,
     REQUEST,
-    STAKE,
-    STAKE_FOR,
-    UNPAUSE,
-    Limits,
-    PoolVM,
     Report,
-    deposit_root,
     key_of,
 )
-from registry_vm import CLUSTER_LIQUIDATED, GET_BALANCE, LIQUIDATE, NEW_CLUSTER, ZERO_ADDRESS
-
-GWEI = 10**9
-THRESHOLD = 21_480
-FEES = (GWEI, 2 * GWEI, 0, 5 * GWEI, 3 * GWEI)
-COMMITTEES = ((1, 2, 3, 4), (2, 3, 4, 5))
-WEEK = 7 * DAY
-T = TypeVar("T")
+from registry_vm import NEW_CLUSTER, ZERO_ADDRESS
 
 
-class Draw(Protocol):
-    """Where chance comes from."""
-
-    def number(self, low: int, high: int) -> int:
-        """A number of the range, ends included."""
-
-    def choice(self, values: Sequence[T]) -> T:
-        """One of the values."""
-
-
-class PoolWorld:
-    """A new pool with four stakers, four members, a liquidator and two committees of operators.
-
-    Args:
-        limits: the pool's parameters.
-        thorough: after how many steps everybody's shares and the queue are compared too, not the books alone.
-    """
-
-    def __init__(self, limits: Limits, thorough: int = 1) -> None:
-        self.thorough, self.steps = thorough, 0
-        self.pool = PoolVM(limits, FEES)
-        self.names = {f"staker {number}": self.pool.account() for number in range(4)}
-        self.names |= {f"member {number}": member for number, member in enumerate(self.pool.members)}
-        self.names[TREASURY] = self.pool.treasury
-        self.stranger = self.pool.account()
-        self.books = Books(limits, [f"member {number}" for number in range(4)], self.pool.created)
-        self.clusters = dict.fromkeys(COMMITTEES, NEW_CLUSTER)
-        self.allowed = dict.fromkeys(COMMITTEES, False)
-        self.nonce = 0
-        self.keys: dict[bytes, tuple[tuple[int, ...], int]] = {}
-        """Each key's committee and state."""
-        self.chain: dict[bytes, int] = {}
-        """The beacon chain: funded keys and their balances, wei; none: withdrawn."""
-        self.done = 0
-        """Validators that were asked to exit and were withdrawn."""
-        self.paused = (0, 0)
-        """Since when, until when."""
-        self.announced: tuple[Limits, int] | None = None
-        self.may_fall = False
-        """Whether the last action may have lowered the price."""
-        self.price = (0, 0)
-
-    # Helpers
-
-    @property
-    def now(self) -> int:
-        """Seconds."""
-        return int(boa.env.timestamp)
-
-    @property
-    def block(self) -> int:
-        """Number of the block that calls are in."""
-        return int(boa.env.evm.patch.block_number)
-
-    def attempt(self, errors: Sequence[bytes | None], *call: Any, sender: str, value: int = 0) -> bool:
-        """A call that must be refused with the first error there is, else accepted. Whether it was accepted."""
-        error = next((error for error in errors if error is not None), None)
-        if error is None:
-            self.pool.call(*call, sender=sender, value=value)
-            return True
-        got = self.pool.refused(*call, sender=sender, value=value)
-        assert got == error, f"{call[0]}: refused with {got.hex()}, expected {error.hex()}"
-        return False
-
-    def stop_error(self) -> bytes | None:
-        """Refusal of what is stopped by a pause."""
-        return refusal("PoolPaused(uint256)", self.paused[1]) if self.now < self.paused[1] else None
-
-    def signers(self, draw: Draw) -> tuple[int, ...]:
-        """Mostly a quorum."""
-        return draw.choice(((0, 1, 2), (1, 2, 3), (0, 1, 2, 3), (0, 1, 3), (0, 2)))
-
-    def few(self, signers: Sequence[int]) -> bytes | None:
-        """Refusal of too few signatures."""
-        return refusal("QuorumMissing(uint256,uint256)", len(signers), 3) if len(signers) < 3 else None
-
-    def wei(self, draw: Draw) -> int:
-        """Amounts of every size."""
-        low, high = draw.choice(((0, 10**16), (10**16, ETHER), (ETHER, 40 * ETHER), (30 * ETHER, 400 * ETHER)))
-        return draw.number(low, high)
-
-    def who(self, draw: Draw) -> str:
-        """Somebody who may own shares."""
-        return draw.choice(tuple(self.names))
-
-    def staker(self, draw: Draw) -> str:
-        """Somebody with ether."""
-        return f"staker {draw.number(0, 3)}"
-
-    def burn(self, ids: Sequence[int]) -> int:
-        """What a validator costs in a block, wei."""
-        return sum(FEES[number - 1] for number in ids)
-
-    def held_by_cluster(self, ids: tuple[int, ...]) -> int:
-        """What a cluster holds when all is paid; its hash must be the registry's."""
-        return self.pool.registry.number(GET_BALANCE, self.pool.address, list(ids), self.clusters[ids])
-
-    def dry(self, ids: tuple[int, ...], count: int, wei: int) -> bool:
-        """Whether a cluster could be liquidated."""
-        return bool(count) and wei < THRESHOLD * self.burn(ids) * count
-
-    def cluster_after(self, ids: tuple[int, ...], count: int, wei: int) -> None:
-        """Keep the cluster's new state, which must be the expected one."""
-        self.pool.cluster = self.clusters[ids]
-        after = self.pool.registry_cluster()
-        assert (after[0], after[4]) == (count, wei), f"cluster {ids}: {after}, expected {count} validators, {wei} wei"
-        self.clusters[ids] = after
-
-    # Stakers
-
-    def stake(self, draw: Draw) -> None:
-        sender, receiver, wei = self.staker(draw), self.who(draw), self.wei(draw)
-        errors = (self.stop_error(), self.books.stake_error(wei))
-        call = draw.choice(((STAKE,), (STAKE_FOR, self.names[receiver])))
-        if self.attempt(errors, *call, sender=self.names[sender], value=wei):
-            self.books.stake(receiver if len(call) > 1 else sender, wei)
-
-    def transfer(self, draw: Draw) -> None:
-        sender, receiver = self.who(draw), self.who(draw)
-        balance = self.books.shares.get(sender, 0)
-        amount = balance * draw.number(0, 11) // 10
-        error = refusal("InsufficientShares(uint256,uint256)", balance, amount) if amount > balance else None
-        call = ("transfer(address,uint256)", self.names[receiver], amount)
-        if self.attempt((error,), *call, sender=self.names[sender]):
-            self.books.shares[sender] = balance - amount
-            self.books.mint(receiver, amount)
-
-    def request(self, draw: Draw) -> None:
-        name = self.who(draw)
-        balance = self.books.shares.get(name, 0)
-        amount = draw.choice((balance, balance, balance // 2, draw.number(0, balance), balance + 1))
-        error = self.books.request_error(name, amount)
-        if self.attempt((error,), REQUEST, amount, self.names[name], sender=self.names[name]):
-            request = self.books.request(name, amount, self.block)
-            number = len(self.books.requests)
-            found = self.pool.withdrawal(number)
-            assert found[2:] == (amount, request.assets, self.block, 1), (
-                f"request {number}: {found}, expected {request}"
-            )
-
-    def finalize(self, draw: Draw) -> None:
-        limit = draw.choice((0, 1, 3, 256, 1_000))
-        returned = self.pool.call(FINALIZE, limit, sender=self.stranger)
-        assert int.from_bytes(returned, "big") == self.books.finalize(min(limit, 256))
-
-    def claim_error(self, number: int) -> bytes | None:
-        requests = self.books.requests
-        ready = 0 < number <= len(requests) and requests[number - 1].state == 2
-        return None if ready else refusal("NothingToClaim(uint256)", number)
-
-    def claim(self, draw: Draw) -> None:
-        number = draw.number(0, len(self.books.requests) + 1)
-        self.pay_out([number], (CLAIM, number))
-
-    def claim_many(self, draw: Draw) -> None:
-        waiting = [number for number, request in enumerate(self.books.requests, 1) if request.state == 2]
-        numbers = waiting[: draw.number(0, 8)] + draw.choice(([], [], [draw.number(0, 3)]))
-        self.pay_out(list(dict.fromkeys(numbers)), (CLAIM_MANY, list(dict.fromkeys(numbers))))
-
-    def pay_out(self, numbers: list[int], call: tuple[Any, ...]) -> None:
-        owners = {request.owner for request in self.books.requests}
-        before = {name: boa.env.get_balance(self.names[name]) for name in owners}
-        if not self.attempt([self.claim_error(number) for number in numbers], *call, sender=self.stranger):
-            return
-        for number in numbers:
-            before[self.books.requests[number - 1].owner] += self.books.claim(number)
-        assert {name: boa.env.get_balance(self.names[name]) for name in owners} == before
-
-    # Strangers
-
-    def gift(self, draw: Draw) -> None:
-        wei = draw.choice((draw.number(0, 1_000), draw.number(0, ETHER // 100), draw.number(0, 3 * ETHER)))
-        if draw.number(0, 1):
-            self.pool.call("()", sender=self.stranger, value=wei)
-        else:
-            self.pool.give(wei)
-        self.books.unbooked += wei
-
-    def strangers_deposit(self, draw: Draw) -> None:
-        key, signature, credentials = key_of(draw.number(0, 30)), bytes(96), bytes(32)
-        root = deposit_root(key, credentials, signature, 10**9)
-        call = ("deposit(bytes,bytes,bytes,bytes32)", key, credentials, signature, root)
-        self.pool.deposits.call(*call, sender=self.stranger, value=ETHER)
-
-    def stranger_tries(self, draw: Draw) -> None:
-        """What only others may do."""
-        sender = self.stranger
-        stranger = refusal("NotMember(address)", sender)
-        owner = refusal("CallerNotOwnerWithData(address,address)", sender, self.pool.governor)
-        call, error = draw.choice(
-            (
-                ((REGISTER, key_of(0), [1, 2, 3, 4], b"", 0, NEW_CLUSTER), stranger),
-                ((EXIT, [key_of(0)], [1, 2, 3, 4]), stranger),
-                ((PAUSE, ""), stranger),
-                ((UNPAUSE,), owner),
-                ((CANCEL,), owner),
-                ((EXECUTE_PARAMETERS,), owner),
-                ((ANNOUNCE_PARAMETERS, Limits().encoded(sender)), owner),
-                (("transferOwnership(address)", sender), owner),
-                (("acceptOwnership()",), refusal("CallerNotOwnerWithData(address,address)", sender, ZERO_ADDRESS)),
-            )
-        )
-        self.attempt((error,), *call, sender=sender)
-
-    def liquidate(self, draw: Draw) -> None:
-        ids = draw.choice(COMMITTEES)
-        cluster = self.clusters[ids]
-        if cluster == NEW_CLUSTER or not cluster[3]:
-            return
-        held = self.held_by_cluster(ids)
-        call = (LIQUIDATE, self.pool.address, list(ids), cluster)
-        if not self.dry(ids, cluster[0], held):
-            refused = self.pool.registry.refused(*call, sender=self.stranger)
-            assert refused == refusal("ClusterNotLiquidatable()")
-            return
-        before = boa.env.get_balance(self.stranger)
-        self.pool.registry.call(*call, sender=self.stranger)
-        assert boa.env.get_balance(self.stranger) - before <= held + 100_000, "no more than what the cluster held"
-        self.clusters[ids] = self.pool.registry.cluster_of(CLUSTER_LIQUIDATED)
+class PoolWorld(Crowd):
+    """All of them: members and their reports, the beacon chain, and the end, when everybody leaves."""
 
     # Members
 
@@ -523,101 +291,6 @@ class PoolWorld:
         self.books.report(report, self.now)
         self.may_fall = loss
         return True
-
-    # Owner and time
-
-    def pause(self, draw: Draw) -> None:
-        sender = draw.choice((self.pool.governor, self.names["member 1"]))
-        since, until = self.paused
-        soon = refusal("PauseTooSoon(uint256)", until + WEEK) if since and self.now < until + WEEK else None
-        if self.attempt((soon,), PAUSE, "why", sender=sender):
-            self.paused = self.now, self.now + WEEK
-
-    def unpause(self, draw: Draw) -> None:
-        error = None if self.now < self.paused[1] else refusal("NotPaused()")
-        if self.attempt((error,), UNPAUSE, sender=self.pool.governor):
-            self.paused = self.paused[0], self.now
-
-    def announce(self, draw: Draw) -> None:
-        limits = Limits(
-            operator_fee=draw.number(0, 1_100),
-            treasury_fee=draw.number(0, 1_000),
-            yearly_gain=draw.choice((100, 1_000, 5_000)),
-            loss=draw.choice((500, 1_000, 5_000)),
-            budget=draw.choice((0, 100, 1_000, 1_001)),
-        )
-        wrong = limits.operator_fee + limits.treasury_fee > 2_000 or limits.budget > 1_000
-        call = (ANNOUNCE_PARAMETERS, limits.encoded(self.pool.treasury))
-        if self.attempt((refusal("InvalidParameters()") if wrong else None,), *call, sender=self.pool.governor):
-            self.announced = limits, self.now + 14 * DAY
-
-    def execute(self, draw: Draw) -> None:
-        errors: tuple[bytes | None, ...] = (refusal("NotAnnounced()"),)
-        if self.announced:
-            when = self.announced[1]
-            errors = (refusal("TooEarly(uint256)", when) if self.now < when else None,)
-        if self.attempt(errors, EXECUTE_PARAMETERS, sender=self.pool.governor) and self.announced:
-            self.books.limits, self.announced = self.announced[0], None
-
-    def wait(self, draw: Draw) -> None:
-        low, high = draw.choice(((1, 30), (1, 30), (300, 7_300), (7_200, 120_000)))
-        boa.env.time_travel(blocks=draw.number(low, high))
-
-    # One step
-
-    def step(self, action: Callable[[Draw], None], draw: Draw) -> None:
-        """An action, some blocks after the last one, and what must hold after it."""
-        boa.env.time_travel(blocks=draw.number(1, 5))
-        self.price, self.may_fall = (self.books.assets, self.books.supply), False
-        action(draw)
-        self.steps += 1
-        self.check_books()
-        if self.steps % self.thorough == 0:
-            self.check_shares_and_queue()
-
-    def check_books(self) -> None:
-        """The contract's books are the model's, it holds what it owes, and the price has not fallen by itself."""
-        pool, books = self.pool, self.books
-        found = [
-            pool.number(f"{name}()") for name in ("buffered", "reserved", "unbooked", "totalAssets", "totalSupply")
-        ]
-        expected = [books.buffered, books.reserved, books.unbooked, books.assets, books.supply]
-        assert found == expected, f"books: {found}, expected {expected}"
-        assert pool.held == books.buffered + books.reserved + books.unbooked
-        assets, supply = self.price
-        if supply and books.supply and not self.may_fall:
-            assert books.assets * supply >= assets * books.supply, "the price fell by itself"
-
-    def check_shares_and_queue(self) -> None:
-        """Every share is somebody's, and the queue is served in its order."""
-        pool, books = self.pool, self.books
-        found = [pool.shares(account) for account in self.names.values()]
-        assert found == [books.shares.get(name, 0) for name in self.names], "shares"
-        assert pool.shares(pool.address) == books.queued
-        assert sum(found) + books.queued == books.supply, "all shares are somebody's"
-        found = [
-            pool.number(f"{name}()") for name in ("pendingWithdrawals", "fundable", "nextToFinalize", "exitsUnderWay")
-        ]
-        expected = [books.pending, books.free, books.ready + 1, books.exits_under_way]
-        assert found == expected, f"queue: {found}, expected {expected}"
-        assert pool.number("clusterAllowance()") == books.allowance(self.now)
-        states = [request.state for request in books.requests]
-        assert all(state > 1 for state in states[: books.ready]), "first in, first out"
-        assert all(state == 1 for state in states[books.ready :]), "first in, first out"
-
-    def check_all(self) -> None:
-        """What is looked at now and then: shares, every request, key and cluster."""
-        self.check_shares_and_queue()
-        for number, request in enumerate(self.books.requests, 1):
-            owner = self.names[request.owner].lower()
-            expected = (owner, owner, request.shares, request.assets, request.block, request.state)
-            assert self.pool.withdrawal(number) == expected
-        for key, (_, state) in self.keys.items():
-            assert self.pool.state(key) == state
-        assert self.pool.number("validatorCount()") == len(self.chain)
-        for ids, cluster in self.clusters.items():
-            if cluster != NEW_CLUSTER:
-                self.held_by_cluster(ids)
 
     # The end
 
