@@ -176,11 +176,11 @@ class LifeDriver:
         if gains >= GAINS:
             self.log.note("report", f"{text}, {eth(event.arguments['totalAssets'])} in all, after {gains} gains")
         report, _time = self.pool.contract.last_report()
-        if self.log.done("withdraw") and report.exited >= 1:
+        if report.exited:
             self.log.note("settle", text)
 
     def _look_at_beacon(self) -> None:
-        if not self.log.done("fund") or self.log.done("retire"):
+        if not self.log.done("fund") or self.log.done("withdraw"):
             return
         key = "0x" + bytes(self._of("ValidatorFunded")[0].arguments["publicKey"]).hex()
         found = self._get(f"/eth/v1/beacon/states/head/validators/{key}")
@@ -205,7 +205,7 @@ class LifeDriver:
         self.log.note("sign_exit", f"out in epoch {exit_epoch}")
         if not status.startswith("active"):
             self.log.note("exit", f"since epoch {exit_epoch}, withdrawable in {validator['withdrawable_epoch']}")
-        if status == DONE and not self.log.done("withdraw"):
+        if status == DONE:
             came = self._number("receivedTotal") + self._number("unbooked")
             if came >= DEPOSIT * 9 // 10:
                 self.log.note("withdraw", f"{eth(came)} came in")

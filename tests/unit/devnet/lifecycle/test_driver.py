@@ -159,6 +159,9 @@ def test_every_step_is_seen_and_the_books_are_balanced(world: World, life: LifeD
     world.status = "withdrawal_done"
     life.poll()
     assert not life.log.done("withdraw"), "the money is not on the execution chain yet"
+    # Keepers may be that quick: the beacon chain alone says that the validator is gone.
+    world.happen("ValidatorRetired", publicKey=KEY)
+    life.poll()
     gained = GAIN * GAINS
     world.withdrawals, world.values["receivedTotal"] = (DEPOSIT + gained) // 10**9, DEPOSIT + gained
     world.balances[ADDRESS] += gained - PAYMENT
@@ -175,7 +178,6 @@ def test_every_step_is_seen_and_the_books_are_balanced(world: World, life: LifeD
     world.values["reserved"] = sum(STAKES)
     for number in range(1, len(STAKES) + 1):
         world.happen("WithdrawalFinalized", id=number, shares=1, assets=STAKES[number - 1])
-    world.happen("ValidatorRetired", publicKey=KEY)
     world.values["buffered"] = gained
     world.slot = 1
     life.poll()
