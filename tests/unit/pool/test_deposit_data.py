@@ -25,6 +25,38 @@ from ssv_pool.pool.deposit_data import (
     write_deposit_data,
 )
 
+# As tools of the field wrote them, for networks that everybody knows.
+RECORDED = (
+    {
+        "pubkey": "85a84321189579ec2a20138f8ee11a2192285cf81012c4b375afd3817b33b0a10695e0f9c74c8db6b3fe79cabc51ea8e",
+        "withdrawal_credentials": "01000000000000000000000081592c3de184a3e2c0dcb5a261bc107bfa91f494",
+        "amount": 32_000_000_000,
+        "signature": "a4510deacb8815aaec7f3f877287c45beb4a0b96dbbd7b72561b19d58393c417"
+        "386d4d529e9809eb8a308459ee733de018e32dd48d66e03c47bcdb86bec389fa"
+        "10a852bf0a3efa562f33697bead475dbf73880c000bc7f92da0daad4860fdd26",
+        "deposit_message_root": "e9ea570d92bb1d576cdc30fd93e2b6b8e2d5f08225de469111bb4e19938706ad",
+        "deposit_data_root": "cb466425c0721700bfbbed913d0008077aedbfeac85e9f8eaace91ef487d30f5",
+        "fork_version": "01017000",
+        "network_name": "holesky",
+        "deposit_cli_version": "2.7.0",
+    },
+    {
+        "pubkey": "8844cebb34d10e0e57f3c29ada375dafe14762ab85b2e408c3d6d55ce6d03317660bca9f2c2d17d8fbe14a2529ada1ea",
+        "withdrawal_credentials": "0045b91b2f60b88e7392d49ae1364b55e713d06f30e563f9f99e10994b26221d",
+        "amount": 32_000_000_000,
+        "signature": "96ebebf92967a2b187e031062f5cb5128a2bfc42559bd9dfdd1e481a056b3ef2"
+        "cfddf1a0381530286013e3893e097b02129113e62a94bedd250253eb766f0108"
+        "24d0be7616f51b9f7609972695231bcda1cabf7a6a2d60a07e14237f2b6096ab",
+        "deposit_message_root": "bfd9d2c616eb570ad3fd4d4caf169b88f80490d8923537474bf1f6c5cec5e56d",
+        "deposit_data_root": "7ac103cb959b55dff155f7406393c3e6f1ba0011baee2b61bca00fdc3b2cb2c2",
+        "fork_version": "00000000",
+        "network_name": "mainnet",
+        "deposit_cli_version": "2.7.0",
+    },
+)
+RECORDED_SECRET = 0x6D446CA271EB229044B9039354ECDFA6244D1A11615EC1A46FC82A800367DE5D
+"""The second one's key; published with it."""
+
 POOL = "0x81592c3DE184A3E2c0DCB5a261BC107Bfa91f494"
 CREDENTIALS = bytes.fromhex("010000000000000000000000" + POOL[2:].lower())
 SECRET = 0x2B9C1D
@@ -78,6 +110,18 @@ def test_roots_of_any_fields(key: bytes, credentials: bytes, gwei: int, data: st
 
     assert item.message_root == message_root(key, credentials, gwei)
     assert item.data_root == data_root(key, credentials, gwei, signature)
+
+
+def test_recorded_deposits_are_read_and_written_alike() -> None:
+    for entry in RECORDED:
+        (item,) = parse_deposit_data([entry])
+        assert json.loads(deposit_data_json([item], str(entry["network_name"]))) == [entry]
+
+
+def test_a_recorded_key_signs_the_recorded_signature() -> None:
+    (recorded,) = parse_deposit_data([RECORDED[1]])
+
+    assert sign_deposit(RECORDED_SECRET, recorded.withdrawal_credentials, NETWORKS[1].fork_version) == recorded
 
 
 def test_a_file_has_the_fields_of_the_fields_tool_and_is_read_again(made: DepositData, tmp_path: Path) -> None:
