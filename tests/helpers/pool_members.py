@@ -252,8 +252,13 @@ class PoolWorld:
         for member in self.members:
             member.sync()
 
+    def did(self, keepers: list[Keeper], *tasks: str) -> bool:
+        """One round of each keeper; for conditions to wait on."""
+        self.rounds(keepers, tasks)
+        return True
+
     def rounds(self, keepers: list[Keeper], tasks: tuple[str, ...] = ()) -> list[Done]:
-        """One round of each keeper, after each the stores follow the chain."""
+        """One round of each keeper, before each the stores follow the chain."""
         found = []
         for keeper in keepers:
             self.sync()

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pool_members import ETH, PoolWorld, until
 
 from ssv_pool.messaging.valkey import EmbeddedValkey
-from ssv_pool.pool import audit
+from ssv_pool.pool import audit, exchange
+from ssv_pool.pool.contract import CLAIMABLE
+from ssv_pool.registry.transactions import TransactionSender
 
 pytestmark = pytest.mark.integration
 
@@ -97,10 +100,10 @@ def test_a_key_that_somebody_deposited_for_is_never_funded_and_leaves_the_regist
     pool, key = world.pool, world.make_key(0)
     keepers = [member.keeper() for member in world.members[:3]]
     pool.send(world.staker, pool.calls.stake(34 * ETH))
-    until(lambda: world.rounds(keepers, ("committees", "register")) and pool.validator_state(key.public_key) == 1, "1")
+    until(lambda: world.did(keepers, "committees", "register") and pool.validator_state(key.public_key) == 1, "1")
     world.beacon.pending = [f"0x{key.public_key.hex()}"]
 
-    until(lambda: world.rounds(keepers, ("fund", "removals")) and pool.validator_state(key.public_key) == 4, "retired")
+    until(lambda: world.did(keepers, "fund", "removals") and pool.validator_state(key.public_key) == 4, "retired")
 
     lines = [line for member in world.members[:3] for line in member.audit()]
     assert not [line for line in lines if line.task == "fund"]
@@ -126,3 +129,97 @@ def test_a_dry_run_leaves_nothing(world: PoolWorld) -> None:
         ("register", "warned"),
     ]
     assert (member.audit(), world.w3.eth.block_number) == ([], before)
+
+
+class Killed(BaseException):
+    """What a kill -9 looks like to those who are still there."""
+
+
+def test_a_keeper_killed_after_any_step_does_nothing_twice(world: PoolWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time something was stored or sent the keeper dies, before it can write that down; another one goes on."""
+    pool, key = world.pool, world.make_key(0).public_key
+    pool.send(world.staker, pool.calls.stake(34 * ETH))
+    done: dict[object, int] = {}
+
+    def die_after(owner: object, name: str, what: Callable[..., object]) -> None:
+        original = getattr(owner, name)
+
+        def dying(*given: Any, **named: Any) -> Any:
+            found = original(*given, **named)
+            step = (name, what(*given))
+            done[step] = done.get(step, 0) + 1
+            if done[step] == 1:
+                raise Killed
+            return found
+
+        monkeypatch.setattr(owner, name, dying)
+
+    die_after(exchange, "publish", lambda database, domain, signed, now: (signed.signer, signed.message))
+    die_after(TransactionSender, "submit", lambda sender, action, *_: action)
+
+    def one_more(number: int) -> bool:
+        keeper = world.members[number % 3].keeper()
+        try:
+            world.rounds([keeper])
+        except Killed:
+            pass
+        finally:
+            keeper.close()
+        return pool.validator_state(key) == 2
+
+    rounds = iter(range(60))
+    until(lambda: one_more(next(rounds)), "the validator is funded", 240)
+    assert {count for (name, _), count in done.items() if name == "submit"} == {1}
+    assert pool.number("validatorCount") == 1
+    assert pool.number("depositedTotal") == 32 * ETH
+    assert len(pool.registrations()) == 1
+
+
+def test_a_life_ends_with_the_books_in_order(world: PoolWorld) -> None:
+    """Top-up, exit, report of what came back, withdrawal, removal, refund: all of it by keepers, on a real chain."""
+    pool, key = world.pool, world.make_key(0).public_key
+    keepers = [member.keeper(report_epochs=1) for member in world.members[:3]]
+    request = world.w3.provider.make_request
+    world.pool.send(world.staker, pool.calls.stake(40 * ETH))
+    until(lambda: world.did(keepers) and pool.validator_state(key) == 2, "funded")
+    world.beacon.put(key, "active_ongoing", 32_000_000_000)
+
+    registry, operators = pool.registry(), [operator.operator_id for operator in world.operators]
+    careful = [member.keeper(runway_low_days=50, runway_high_days=60) for member in world.members[:3]]
+    until(lambda: world.did(careful, "clusters") and _paid(world), "the cluster is topped up")
+    # The fake beacon node's slots are of one second, and so are the keepers' blocks.
+    runway = registry.status(pool.address, operators).runway_days(1.0)
+    assert runway is not None
+    assert 59 < runway < 60.1
+
+    shares = pool.number("balanceOf", world.staker.address)
+    pool.send(world.staker, pool.calls.request_withdrawal(shares, world.staker.address))
+    until(lambda: world.did(keepers, "exits") and pool.validator_state(key) == 3, "the exit is asked for")
+
+    world.beacon.put(key, "withdrawal_done", 0)
+    request("anvil_setBalance", [pool.address, hex(world.w3.eth.get_balance(pool.address) + 32 * ETH)])  # type: ignore[arg-type]
+    request("anvil_mine", ["0x2"])  # type: ignore[arg-type]
+    world.beacon.blocks[39] = world.w3.eth.block_number
+    request("anvil_mine", ["0x2"])  # type: ignore[arg-type]
+    world.beacon.finalized_epoch = 5
+    until(lambda: world.did(keepers, "report") and pool.number("reportCount") == 1, "the report is booked")
+    until(lambda: world.did(keepers, "removals") and pool.validator_state(key) == 4, "the validator is removed")
+    until(lambda: world.did(keepers, "clusters") and _refunded(world), "the cluster's rest is back")
+
+    assert pool.number("exitsUnderWay") == 0
+    assert registry.cluster(pool.address, operators).balance == 0
+    assert pool.withdrawal(1).state == CLAIMABLE
+    assert pool.number("totalAssets") + pool.number("reserved") + pool.number("unbooked") == world.w3.eth.get_balance(
+        pool.address
+    )
+    for keeper in [*keepers, *careful]:
+        keeper.close()
+
+
+def _paid(world: PoolWorld) -> bool:
+    return any(line.task == "clusters" and line.outcome == audit.SENT for m in world.members for line in m.audit())
+
+
+def _refunded(world: PoolWorld) -> bool:
+    lines = [line for m in world.members for line in m.audit() if line.task == "clusters"]
+    return any(line.outcome == audit.SENT and line.detail.startswith("refund") for line in lines)
