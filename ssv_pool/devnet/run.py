@@ -216,7 +216,7 @@ def watch(run: Run, console: Console, stopped: Callable[[float], bool]) -> None:
             run.watch.look(view.client, run.beacon.url, view.chain.slot)
             live.update(view.render(time.time()))
             if run.life is not None:
-                steps = run.life.log.seen
+                steps = run.life.log.steps
                 for step in steps[told:]:
                     console.print(str(step), highlight=False, markup=False, soft_wrap=True)
                 told = len(steps)

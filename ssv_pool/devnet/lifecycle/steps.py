@@ -26,7 +26,8 @@ STEPS: Final = {
     "payout": "the stakers are paid",
     "retire": "the validator leaves the registry",
 }
-"""Name → what happens, in order. Each is seen on a chain, whoever does it."""
+"""Name → what happens, about in this order: keepers may retire a validator before its return is reported, or after the
+payout. Each is seen on a chain, whoever does it."""
 
 
 _BY: Final = {
@@ -108,12 +109,6 @@ class StepLog:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What was seen, in the order of `STEPS`."""
-        with self._lock:
-            return tuple(self._steps[name] for name in STEPS if name in self._steps)
-
-    @property
-    def seen(self) -> tuple[Step, ...]:
         """What was seen, in the order in which it was."""
         with self._lock:
             return tuple(self._steps.values())
