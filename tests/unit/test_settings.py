@@ -145,3 +145,39 @@ def test_graffiti_fills_a_blocks_field_and_no_more(tmp_path: Path) -> None:
     assert (chosen.validators.graffiti_bytes, chosen.validators.gas_limit) == ("é".encode() * 16, 60_000_000)
     with pytest.raises(ConfigError, match=r"validators\.graffiti: found .*: 33 bytes, expected at most 32"):
         load_settings(write(tmp_path, MINIMAL), environment={"GRAFFITI": "é" * 16 + "a"})
+
+
+POOL = MINIMAL + "pool: {contract: '0x%s', key_file: account.key, %s}\n"
+CONTRACT = "11" * 20
+
+
+def test_a_pools_paths_count_from_the_file_and_its_committees_are_operator_ids(tmp_path: Path) -> None:
+    text = POOL % (CONTRACT, "inventory: keys, committees: ['1, 2,3,4', '5,6,7,8'], peers: ['http://a:1/']")
+    settings = load_settings(write(tmp_path, text), environment={})
+    assert settings.pool.key_file == tmp_path / "account.key"
+    assert settings.pool.inventory == tmp_path / "keys"
+    assert settings.pool.password_file is None
+    assert settings.pool.allowed_committees == ((1, 2, 3, 4), (5, 6, 7, 8))
+    assert settings.pool.peers == ("http://a:1",)
+    assert settings.pool_first_block == settings.first_block
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (f"{{contract: '0x{CONTRACT}'}}", "pool.key_file where pool.contract is set"),
+        ("{contract: pool}", "pool.contract: found 'pool'"),
+        ("{runway_low_days: 28}", "pool.runway_low_days below pool.runway_high_days"),
+        ("{committees: ['4,3,2,1']}", "4, 7, 10 or 13 operator ids in ascending order, such as 1,2,3,4"),
+        ("{committees: ['1,2,3']}", "4, 7, 10 or 13 operator ids in ascending order, such as 1,2,3,4"),
+        ("{committees: ['a,b,c,d']}", "4, 7, 10 or 13 operator ids in ascending order, such as 1,2,3,4"),
+        ("{peers: ['ftp://user:secret@peer']}", "expected http:// or https://"),
+        ("{report_epochs: 0}", "pool.report_epochs: found 0"),
+    ],
+)
+def test_a_bad_pool_section_is_one_line(tmp_path: Path, section: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(tmp_path, f"{MINIMAL}pool: {section}\n"), environment={})
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
