@@ -163,9 +163,9 @@ def _check(report: Report):
     if report.number != self.last.number + 1:
         raw_revert(abi_encode(self.last.number + 1, method_id=method_id("WrongReportNumber(uint64)")))
     block_number: uint256 = convert(report.blockNumber, uint256)
+    # The slot is not compared: nothing here can tell a wrong one, and a far one would keep all later reports out.
     if (
-        report.slot <= self.last.slot
-        or report.blockNumber <= self.last.blockNumber
+        report.blockNumber <= self.last.blockNumber
         or block_number + MAX_AGE < block.number
         or report.depositsCounted < vault.depositsCounted
         or report.received < vault.receivedTotal

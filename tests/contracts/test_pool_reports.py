@@ -100,7 +100,6 @@ def test_nothing_goes_back() -> None:
     last = Report(*pool.read("lastReport()", [REPORT_FIELDS, "uint256"])[0])
     assert (last.exited, last.counted, last.received) == (1, DEPOSIT, DEPOSIT + MILLI)
     for changed in (
-        {"slot": last.slot},
         {"block": last.block},
         {"counted": last.counted - 1},
         {"received": last.received - 1},
@@ -108,6 +107,13 @@ def test_nothing_goes_back() -> None:
     ):
         assert refused(pool, replace(good, **changed)) == refusal("ReportTooOld()")
     pool.send(good)
+
+
+def test_a_wrong_slot_keeps_no_later_report_out(pool: PoolVM) -> None:
+    pool.send(replace(pool.next_report(DEPOSIT), slot=2**64 - 1))
+    boa.env.time_travel(blocks=2)
+    pool.send(replace(pool.next_report(DEPOSIT), slot=7))
+    assert pool.number("reportCount()") == 2
 
 
 def test_nothing_is_of_the_future(pool: PoolVM) -> None:

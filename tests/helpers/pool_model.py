@@ -233,13 +233,8 @@ class Books:
         last, there = self.last, self.received + self.unbooked
         if report.number != last.number + 1:
             return refusal("WrongReportNumber(uint64)", last.number + 1)
-        earlier = report.slot <= last.slot or report.block <= last.block or report.exited < last.exited
-        if (
-            earlier
-            or report.block + MAX_AGE < block
-            or report.counted < self.counted
-            or report.received < self.received
-        ):
+        earlier = report.block <= last.block or report.exited < last.exited or report.counted < self.counted
+        if earlier or report.block + MAX_AGE < block or report.received < self.received:
             return refusal("ReportTooOld()")
         if report.block >= block or report.counted > self.deposited or report.exited > self.exits_asked:
             return refusal("ReportFromFuture()")

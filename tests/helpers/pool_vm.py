@@ -285,7 +285,7 @@ class PoolVM(ContractVM):
         last, _ = self.read("lastReport()", [REPORT_FIELDS, "uint256"])
         return Report(
             number=last[0] + 1,
-            slot=max(last[1] + 1, boa.env.evm.patch.block_number),
+            slot=boa.env.evm.patch.block_number,
             block=boa.env.evm.patch.block_number - 1 if block is None else block,
             beacon=beacon,
             counted=self.number("depositedTotal()"),

@@ -247,7 +247,7 @@ class PoolWorld(Crowd):
         last = self.books.last
         return Report(
             number=last.number + 1,
-            slot=max(last.slot + 1, self.block),
+            slot=self.block,
             block=self.block - 1,
             beacon=sum(self.chain.values()),
             counted=self.books.deposited,
@@ -266,7 +266,7 @@ class PoolWorld(Crowd):
         field, value = draw.choice(
             (
                 ("number", true.number + draw.choice((-1, 1))),
-                ("slot", books.last.slot),
+                ("slot", draw.choice((books.last.slot, 2**64 - 1))),
                 ("block", draw.choice((books.last.block, self.block, max(0, self.block - 7_300)))),
                 ("beacon", true.beacon + draw.number(0, ETHER)),
                 ("beacon", true.beacon // 2),
