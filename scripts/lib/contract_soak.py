@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -175,6 +176,13 @@ def run(job: tuple[int, int]) -> Outcome:
     return Outcome(number, contract, counted.counts)
 
 
+def prepare() -> None:
+    """What a process does before its world. Who stops the run stops the first process, which ends the others."""
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def compile_first() -> None:
     """Compile in the parent: worlds are forked and find the contracts ready."""
     PoolVM()
@@ -198,22 +206,26 @@ def soak(
 ) -> tuple[Counter[Count], list[Outcome], int]:
     """Run worlds until so many calls were made or the time is over; their counts, the findings, how many worlds."""
     compile_first()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     counts: Counter[Count] = Counter()
     findings: list[Outcome] = []
     done = 0
     started = time.monotonic()
     jobs = ((number, seed) for number in range(calls))
-    with multiprocessing.get_context("fork").Pool(processes, gc.disable, maxtasksperchild=1) as workers:
-        for outcome in workers.imap_unordered(run, jobs, chunksize=1):
-            done += 1
-            counts += outcome.counts
-            if outcome.finding:
-                findings.append(outcome)
-                show(f"\nworld {outcome.number} ({outcome.contract}): {outcome.finding}; after {outcome.actions}\n")
-            made = counts.total()
-            show(f"\r{made:>9} of {calls} calls, {done} worlds, {time.monotonic() - started:.0f} s ")
-            if made >= calls or findings or time.monotonic() - started > minutes * 60:
-                break
+    with multiprocessing.get_context("fork").Pool(processes, prepare, maxtasksperchild=1) as workers:
+        try:
+            for outcome in workers.imap_unordered(run, jobs, chunksize=1):
+                done += 1
+                counts += outcome.counts
+                if outcome.finding:
+                    findings.append(outcome)
+                    show(f"\nworld {outcome.number} ({outcome.contract}): {outcome.finding}; after {outcome.actions}\n")
+                made = counts.total()
+                show(f"\r{made:>9} of {calls} calls, {done} worlds, {time.monotonic() - started:.0f} s ")
+                if made >= calls or findings or time.monotonic() - started > minutes * 60:
+                    break
+        except KeyboardInterrupt:
+            show("\nstopped: what was done until here")
         workers.terminate()
     show("\n")
     return counts, findings, done
