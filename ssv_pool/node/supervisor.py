@@ -104,6 +104,8 @@ class Part:
     name: str
     spawn: Callable[[], Child]
     clock: Callable[[], float] = time.monotonic
+    vital: bool = True
+    """Whether the operator ends with it when no restart can mend it; else it is tried again after the longest pause."""
     process: Child | None = None
     restarts: int = 0
     _started: float = 0.0
@@ -120,7 +122,7 @@ class Part:
         if status is None:
             return None
         self.process = None
-        if status in PERMANENT:
+        if status in PERMANENT and self.vital:
             log.error("part ended for good, see its last line", part=self.name, status=status)
             return status
         self._died(status=status, lived_seconds=round(self.clock() - self._started, 1))
@@ -151,6 +153,8 @@ class Part:
     def _died(self, **facts: object) -> None:
         if self.clock() - self._started >= HEALTHY_AFTER:
             self._pause = FIRST_PAUSE
+        if facts.get("status") in PERMANENT:
+            self._pause = LONGEST_PAUSE
         self._not_before = self.clock() + self._pause
         log.error("part died", part=self.name, restart_in=self._pause, **facts)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -170,7 +174,8 @@ def run_operator(settings: Settings, config_path: Path | None) -> int:
     commands = {"node": (sys.executable, "-m", "ssv_pool", "node"), "worker": worker_command(settings)}
     if settings.pool.contract is not None:
         commands["keeper"] = keeper_command(settings)
-    return _run(settings, config_path, commands)
+    # Duties do not wait for a keeper whose key file is gone.
+    return _run(settings, config_path, commands, spare=("keeper",))
 
 
 def run_keeper(settings: Settings, config_path: Path | None) -> int:
@@ -178,7 +183,9 @@ def run_keeper(settings: Settings, config_path: Path | None) -> int:
     return _run(settings, config_path, {"keeper": keeper_command(settings)})
 
 
-def _run(settings: Settings, config_path: Path | None, commands: Mapping[str, tuple[str, ...]]) -> int:
+def _run(
+    settings: Settings, config_path: Path | None, commands: Mapping[str, tuple[str, ...]], spare: Sequence[str] = ()
+) -> int:
     configure_logging(settings.log.level, settings.log.format, process="supervisor")
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = dict(os.environ)
@@ -190,7 +197,10 @@ def _run(settings: Settings, config_path: Path | None, commands: Mapping[str, tu
             broker = EmbeddedValkey(settings.broker_dir)
             stack.callback(broker.stop)
             broker.start()
-        parts = [Part(name, Command(command, environment).spawn) for name, command in commands.items()]
+        parts = [
+            Part(name, Command(command, environment).spawn, vital=name not in spare)
+            for name, command in commands.items()
+        ]
         stack.callback(stop_all, parts)
         return supervise(parts, broker, stopping)
 

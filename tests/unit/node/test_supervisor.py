@@ -127,6 +127,14 @@ def test_a_status_that_no_restart_can_mend_ends_it(status: int) -> None:
     assert world.events[-1] == (2.0, "worker TERM")
 
 
+def test_a_part_that_others_can_do_without_is_tried_again_all_the_same() -> None:
+    world = World()
+    keeper = part(world, "keeper", {"life": 1.0, "status": KeyFileError.exit_code}, {})
+    keeper.vital = False
+    assert supervise([part(world, "node"), keeper], None, world.stop_after(60.0), world.clock) == 0
+    assert (starts(world), starts(world, "keeper")) == ([0.0], [0.0, 31.0])
+
+
 @pytest.mark.parametrize("status", [0, 1, UnavailableError.exit_code, -9])
 def test_any_other_status_is_tried_again(status: int) -> None:
     world = World()
