@@ -88,6 +88,7 @@ def _round(task: str) -> bool:
         chain = context.chain() or context.beacon.chain()
         # Half a period: the tasks of one period look once, unless something was sent in between.
         keeper.round(chain, [task], fresh=context.settings.pool.poll_seconds / 2)
+        keeper.works(task)
     except SsvPoolError as error:
         keeper.fail(task, error)
     return True

@@ -117,6 +117,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._sides: dict[str, _Side] = {}
         self._first_node = 0
+        self._failing: set[str] = set()
         self._seen: tuple[float, PoolView] | None = None
 
     def close(self) -> None:
@@ -155,7 +156,14 @@ class Keeper:
 
     def fail(self, task: str, error: SsvPoolError) -> None:
         """Write down that a task could not be done at all. Raises UnavailableError: the store does not take it."""
+        self._failing.add(task)
         self._audit.write(task, "round", audit.FAILED, str(error))
+
+    def works(self, task: str) -> None:
+        """Write down that a task works again, if it did not. Raises UnavailableError: the store does not take it."""
+        if task in self._failing:
+            self._audit.write(task, "round", audit.NOTED, "works again")
+            self._failing.discard(task)
 
     def _round(
         self, side: _Side, chain: BeaconChain, tasks: Sequence[str], *, dry_run: bool, fresh: float
