@@ -70,7 +70,7 @@ def test_gas_is_what_the_documentation_says():
 
 def test_a_registry_sync_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path):
     command = [sys.executable, str(REGISTRY), "--validators", "300", "--operators", "60", "--kill-every", "0.2"]
-    command += ["--batch-blocks", "8", "--folder", str(tmp_path)]
+    command += ["--most-kills", "3", "--batch-blocks", "8", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

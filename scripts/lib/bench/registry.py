@@ -62,14 +62,20 @@ class Stopwatch:
         return timed
 
 
-def sync(url: str, store: str, one_in: int) -> dict[str, Any]:
+def sync(url: str, store: str, one_in: int, batch_blocks: int) -> dict[str, Any]:
     """Read everything that ``url`` serves into a store; what it took."""
     watch = Stopwatch()
     handler = EventHandler(watch.around(bls.verify), batch_verify=watch.around(bls.batch_verify))
     database = Database(store)
     database.create_schema()
     registry = RegistrySync(
-        [url], database, f"0x{CONTRACT.hex()}", FIRST_BLOCK, handler=handler, verification=Verification(one_in=one_in)
+        [url],
+        database,
+        f"0x{CONTRACT.hex()}",
+        FIRST_BLOCK,
+        batch_blocks=batch_blocks,
+        handler=handler,
+        verification=Verification(one_in=one_in),
     )
     begun, cpu = time.monotonic(), time.process_time()
     events = malformed = compared = 0
@@ -113,7 +119,7 @@ def digest(store: str) -> str:
 def served(path: Path) -> Iterator[str]:
     """The URL at which a process serves the history."""
     command = [sys.executable, str(HERE / "registry_history.py"), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         port = process.stdout.readline() if process.stdout is not None else ""
         yield f"http://127.0.0.1:{int(port)}"
@@ -122,9 +128,10 @@ def served(path: Path) -> Iterator[str]:
         process.communicate()
 
 
-def child(url: str, store: str, one_in: int) -> subprocess.Popen[str]:
+def child(url: str, store: str, options: argparse.Namespace) -> subprocess.Popen[str]:
     """A process that reads the history into a store, and prints what it took."""
-    command = [sys.executable, str(HERE / "registry.py"), "--sync", url, "--store", store, "--one-in", str(one_in)]
+    command = [sys.executable, str(HERE / "registry.py"), "--sync", url, "--store", store]
+    command += ["--one-in", str(options.one_in), "--batch-blocks", str(options.batch_blocks)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
@@ -136,26 +143,27 @@ def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
     return dict(json.loads(output))
 
 
-def killed_again_and_again(url: str, store: str, one_in: int, seconds: float) -> int:
+def killed_again_and_again(url: str, store: str, options: argparse.Namespace) -> int:
     """Read the history with a process that is killed (SIGKILL) every so often; how many times it was."""
     choice, kills = random.Random(2), 0
     database = Database(store)
     database.create_schema()
     while True:
         before = cursor(database)
-        process = child(url, store, one_in)
+        process = child(url, store, options)
         done = threading.Event()
         waiter = threading.Thread(target=lambda p=process, d=done: (p.wait(), d.set()), daemon=True)
         waiter.start()
         # The time runs from the first progress on, or a slow machine would kill it before it has done anything.
         while cursor(database) == before and not done.wait(0.02):
             pass
-        if not done.wait(choice.uniform(0, seconds)):
+        if kills < options.most_kills and not done.wait(choice.uniform(0, options.kill_every)):
             process.kill()
             kills += 1
             done.wait()
             process.communicate()
             continue
+        done.wait()
         finished(process)
         database.close()
         return kills
@@ -176,13 +184,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--validators", type=int, default=100_000)
     parser.add_argument("--operators", type=int, default=1_500)
     parser.add_argument("--one-in", type=int, default=64, help="old blocks of which one is compared with its header")
+    parser.add_argument("--batch-blocks", type=int, default=200, help="blocks read in one step")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "ssv-pool-bench")
     parser.add_argument("--kill-every", type=float, metavar="SECONDS", help="also kill it again and again, and compare")
+    parser.add_argument("--most-kills", type=int, default=100, help="so often at the most")
     parser.add_argument("--sync", metavar="URL", help=argparse.SUPPRESS)
     parser.add_argument("--store", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.sync:
-        print(json.dumps(sync(options.sync, options.store, options.one_in)))
+        print(json.dumps(sync(options.sync, options.store, options.one_in, options.batch_blocks)))
         return
     begun = time.monotonic()
     shape = Shape(options.validators, options.operators, owners=max(1, options.validators // 50))
@@ -195,11 +205,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     with tempfile.TemporaryDirectory() as folder, served(path) as url:
         store = f"sqlite:///{Path(folder) / 'store.sqlite'}"
-        figures |= finished(child(url, store, options.one_in))
+        figures |= finished(child(url, store, options))
         figures["store_mb"] = round((Path(folder) / "store.sqlite").stat().st_size / 2**20)
         if options.kill_every:
             other = f"sqlite:///{Path(folder) / 'killed.sqlite'}"
-            figures["kills"] = killed_again_and_again(url, other, options.one_in, options.kill_every)
+            figures["kills"] = killed_again_and_again(url, other, options)
             figures["same_store"] = digest(other) == digest(store)
     print(json.dumps(figures))
     if figures.get("same_store") is False:

@@ -8,6 +8,7 @@ of the curve; only the encrypted shares are random bytes.
 import json
 import random
 import sys
+import threading
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -310,7 +311,7 @@ class Server:
 
 
 def serve(path: Path) -> None:
-    """Serve a log file on a port of its own, which is printed, until the process is ended."""
+    """Serve a log file on a port of its own, which is printed, until standard input ends: with whoever started it."""
     server = Server(path)
 
     class Handler(BaseHTTPRequestHandler):
@@ -330,8 +331,9 @@ def serve(path: Path) -> None:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
+    threading.Thread(target=http.serve_forever, daemon=True).start()
     print(http.server_address[1], flush=True)
-    http.serve_forever()
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from ssv_pool.signer.slashing import Marks, SlashingProtection
 from ssv_pool.store import Database
 from ssv_pool.store import registry_changes as changes
 from ssv_pool.store.chain import save_chain
+from ssv_pool.store.cursor import Block, advance, open_cursor, read_cursor
 from ssv_pool.store.duties import Proposal, SyncCommittee, SyncMembership, replace_proposals, replace_sync_committee
 from ssv_pool.store.records import ValidatorMetadata
+from ssv_pool.store.undo import go_back, recorded
 
 OWNER = bytes(19) + b"\x01"
 OWNER_TEXT = "0x0000000000000000000000000000000000000001"
@@ -99,24 +101,24 @@ class Registry:
     def register(self, number: int, shares: SharesData | None = None, *, since: float = NOW, status: str = "") -> None:
         """Register validator ``number``, with other shares than its own if given, known to the beacon node if asked."""
         self.block += 1
-        key_shares = self.split(number)
-        data = shares or key_shares.shares
         with self.database.session() as session:
-            changes.add_validator(
-                session,
-                changes.NewValidator(
-                    public_key=PublicKey(key_shares.public_key),
-                    owner=OWNER,
-                    operator_ids=IDS,
-                    share_public_keys=data.share_public_keys,
-                    encrypted_shares=data.encrypted_shares,
-                    block_number=self.block,
-                    block_time=int(since),
-                ),
-            )
+            changes.add_validator(session, self.registration(number, shares, since))
             changes.bump_version(session)
         if status:
             self.learn(number, status)
+
+    def registration(self, number: int, shares: SharesData | None, since: float) -> changes.NewValidator:
+        key_shares = self.split(number)
+        data = shares or key_shares.shares
+        return changes.NewValidator(
+            public_key=PublicKey(key_shares.public_key),
+            owner=OWNER,
+            operator_ids=IDS,
+            share_public_keys=data.share_public_keys,
+            encrypted_shares=data.encrypted_shares,
+            block_number=self.block,
+            block_time=int(since),
+        )
 
     def learn(self, number: int, status: str = "active_ongoing") -> None:
         """What the beacon node says of a validator."""
@@ -260,6 +262,34 @@ def test_a_removed_share_is_forgotten_when_nobody_signs_with_it_and_its_protecti
     registry.reader.forget()
     assert registry.signer.shares == {registry.share(1)}
     assert registry.protection.marks(registry.share(0)) == marks(EPOCH, EPOCH * 32)
+
+
+def test_a_rollback_that_takes_a_share_away_and_brings_it_back_allows_no_second_signature(registry: Registry) -> None:
+    registry.register(1, status="active")
+    with registry.database.session() as session:
+        open_cursor(session, 1, bytes(20), 1)
+        advance(session, 0, Block(12, b"\x01" * 32, bytes(32), int(NOW)))
+        seen = read_cursor(session)
+        assert seen is not None
+        with recorded(session, 12):
+            changes.add_validator(session, registry.registration(0, None, NOW - 10 * 384))
+    registry.learn(0)
+    assert registry.running(registry.load()) == [0, 1]
+    share, later = registry.share(0), NOW + 5 * 384
+    # It signs for later epochs than that of its registration.
+    registry.protection.raise_to([share], Epoch(EPOCH + 4), Epoch(EPOCH + 5), Slot((EPOCH + 5) * 32))
+    signed = registry.protection.marks(share)
+    with registry.database.session() as session:
+        assert go_back(session, seen, None, 1) == 5
+    state = registry.load(later)
+    registry.reader.forget()
+    assert registry.running(state) == [1]
+    assert share not in registry.signer.shares
+    assert registry.protection.marks(share) == signed
+    # The other chain has the same registration, at another time.
+    registry.register(0, since=NOW - 9 * 384, status="active")
+    assert registry.running(registry.load(later)) == [0, 1]
+    assert registry.protection.marks(share) == signed
 
 
 def test_all_shares_are_forgotten_when_the_own_operator_is_removed(registry: Registry) -> None:
