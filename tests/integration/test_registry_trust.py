@@ -1,10 +1,13 @@
 """Registry sync when the chain is reorganised deeply, or a provider leaves events out: it ends as a fresh sync does."""
 
+import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from registry_rows import registry_rows
@@ -13,6 +16,7 @@ from sqlalchemy import delete, update
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
+from ssv_pool.cli.registry_sync import sync
 from ssv_pool.crypto import bls
 from ssv_pool.crypto.shares_data import registration_root
 from ssv_pool.devnet.anvil import Anvil, account_key
@@ -290,3 +294,39 @@ def test_a_node_that_lags_is_asked_last(chain: Chain, proxy: RpcProxy, database:
     assert sync.step().head == chain.head
     assert [node.lag for node in sync.nodes] == [9, 0]
     sync.close()
+
+
+def test_the_command_reads_goes_on_and_reads_anew(
+    chain: Chain, proxy: RpcProxy, database: Database, expected: dict[str, object], tmp_path: Path
+) -> None:
+    drop(chain, proxy, 2)
+    settings = {
+        "network": "devnet",
+        "data_dir": str(tmp_path),
+        "operator": {"private_key_file": "key.json", "password_file": "password"},
+        "execution": {"nodes": [proxy.url]},
+        "registry": {
+            "contract": chain.contract.address,
+            "first_block": chain.contract.first_block,
+            "follow_distance": 0,
+            "full_check_blocks": 0,
+            "check_one_in": 0,
+        },
+    }
+    config = tmp_path / "operator.yaml"
+    config.write_text(json.dumps(settings))
+
+    def run(*options: str) -> dict[str, Any]:
+        done = CliRunner().invoke(sync, ["--config", str(config), "--json", *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    # Nothing is compared here, and so nothing is noticed.
+    first = run()
+    assert (first["gaps"], first["block"]) == (0, chain.head)
+    assert registry_rows(database) != expected
+    assert run("--check-all")["applied"] == 0
+    anew = run("--check-all", "--rebuild")
+    assert anew["gaps"] == anew["repairs_ever"]["gaps"] > 0
+    assert anew["compared"] == chain.head - chain.contract.first_block + 1
+    assert registry_rows(database) == expected
