@@ -41,12 +41,14 @@ class OperatorProcess:
     usage: Usage = field(default_factory=Usage)
     _cpu: dict[int, float] = field(default_factory=dict)
     _asked: bool = False
+    _before: list[psutil.Process] = field(default_factory=list)
+    """All of its processes when it was asked to stop: those of a supervisor that ends at once cannot be found later."""
 
     def start(self) -> None:
         """Start it; output is appended to its log."""
         # Whatever the caller's environment configures is not for these operators: it would win over their files.
         environment = {key: value for key, value in os.environ.items() if key not in {*ENVIRONMENT, "CONFIG_PATH"}}
-        self.ended_early, self._asked = False, False
+        self.ended_early, self._asked, self._before = False, False, []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "ssv_pool", "operator", "run", "--config", str(self.config)),
@@ -101,6 +103,7 @@ class OperatorProcess:
         if self.process is None:
             return
         if self.alive:
+            self._before = self._tree()
             self.process.send_signal(signal.SIGTERM)
         elif not self._asked:
             self.ended_early = True
@@ -118,7 +121,7 @@ class OperatorProcess:
         """Wait until ``deadline`` (monotonic); what still lives is killed. True when it stopped by itself."""
         if self.process is None:
             return True
-        tree = self._tree()
+        tree = {*self._before, *self._tree()}
         try:
             self.process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -80,6 +80,7 @@ class AccountingModel(RuleBasedStateMachine):
         self.books: dict[tuple[int, tuple[int, ...]], Book] = {}
         self.keys: dict[tuple[int, tuple[int, ...]], list[bytes]] = {}
         self.last_key = 0
+        self.seen_indices: dict[tuple[int, tuple[int, ...]], tuple[int, int]] = {}
 
     def call(self, *call: Any, sender: str, value: int = 0) -> None:
         self.registry.call(*call, sender=sender, value=value)
@@ -298,6 +299,18 @@ class AccountingModel(RuleBasedStateMachine):
         owed = sum(book.state[4] for book in self.books.values())
         earned = self.network.earned + sum(operator.earned for operator in self.operators.values())
         assert held == owed + earned * UNIT
+
+    @invariant()
+    def fee_indices_never_fall(self) -> None:
+        """Of the network and of a cluster's operators, in the states that the contract's events tell."""
+        for where, book in self.books.items():
+            _, network_index, index, active, _ = book.state
+            # A liquidated cluster has none; it goes on from the present ones.
+            if active:
+                network_before, before = self.seen_indices.get(where, (0, 0))
+                assert network_index >= network_before
+                assert index >= before
+                self.seen_indices[where] = network_index, index
 
     @invariant()
     def earnings_are_the_models(self) -> None:

@@ -14,7 +14,9 @@ import pytest
 from ssv_pool.devnet.processes import OperatorProcess, stop_all
 
 PARENT = """
-import signal, subprocess, sys
+import signal, subprocess, sys, time
+while time.process_time() < 0.05:  # more than one tick of the system's clock of CPU time
+    pass
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
 {handler}
 print(child.pid, flush=True)
