@@ -201,6 +201,10 @@ def _legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
         figure.legend(loc="outside upper left", ncols=columns, **style)
 
 
+_MOST_MARKS = 10
+"""More of "slot 128, epoch 16" run into each other on a page's width."""
+
+
 def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
     """A mark at the first slot of each epoch, with the epoch's number under the slot's."""
     axes.grid(visible=False, axis="x")
@@ -208,7 +212,7 @@ def _slot_axis(axes: Axes, slots: Sequence[int], slots_per_epoch: int) -> None:
         axes.set_xticks([])
         return
     first, last = min(slots) // slots_per_epoch, max(slots) // slots_per_epoch
-    step = max(1, (last - first + 1) // 12)
+    step = -(-(last - first + 1) // _MOST_MARKS)
     starts = [epoch * slots_per_epoch for epoch in range(first, last + 2)]
     axes.set_xlim(starts[0] - 0.8, starts[-1] - 0.2)
     for start in starts[:-1]:
