@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ssv_pool.pool.contract import PoolContract
 
 _BEACON_SECONDS = 30.0
-_SKIPPED_SLOTS = 64
 
 
 @click.command()
@@ -142,9 +141,9 @@ def _signed_one(contract: "PoolContract", approvals: Approvals) -> "Report":
 
 def _from_beacon_node(contract: "PoolContract", url: str, slot: int | None) -> "Report":
     from ssv_pool.beacon.client import BeaconClient
+    from ssv_pool.pool.beacon_facts import SKIPPED_SLOTS, beacon_facts, execution_block
     from ssv_pool.pool.report import LastReport, ReportFacts, compute_report
-    from ssv_pool.pool.view import BeaconFacts
-    from ssv_pool.protocol.types.primitives import PublicKey, Slot
+    from ssv_pool.protocol.types.primitives import Slot
 
     last, _ = contract.last_report()
     beacon = BeaconClient([url], _BEACON_SECONDS)
@@ -153,18 +152,11 @@ def _from_beacon_node(contract: "PoolContract", url: str, slot: int | None) -> "
         place = final if slot is None else Slot(slot)
         if place > final:
             raise SsvPoolError(f"report: slot {place}, and slot {final} is the last that is final: give an earlier one")
-        block = next(
-            (
-                found
-                for at in range(place, max(-1, place - _SKIPPED_SLOTS), -1)
-                if (found := beacon.execution_block(Slot(at))) is not None
-            ),
-            None,
-        )
+        block = execution_block(beacon, place)
         if block is None:
-            raise SsvPoolError(f"report: the beacon node has no block in {_SKIPPED_SLOTS} slots up to {place}")
+            raise SsvPoolError(f"report: the beacon node has no block in {SKIPPED_SLOTS} slots up to {place}")
         funded = contract.funded_keys(block=block)
-        state = beacon.validator_states(str(place), [PublicKey(key) for key in funded])
+        state = beacon_facts(beacon, str(place), funded)
     finally:
         beacon.close()
     facts = ReportFacts(
@@ -172,10 +164,7 @@ def _from_beacon_node(contract: "PoolContract", url: str, slot: int | None) -> "
         block_number=block,
         funded=funded,
         exit_requested=contract.exit_requests(block),
-        state={
-            bytes(key): BeaconFacts(item.status, item.balance, item.activation_epoch, item.exit_epoch)
-            for key, item in state.items()
-        },
+        state=state,
         deposited_total=contract.number("depositedTotal", block=block),
         received_total=contract.number("receivedTotal", block=block),
         unbooked=contract.number("unbooked", block=block),

@@ -17,6 +17,7 @@ from eth_utils.crypto import keccak
 from ssv_pool.beacon.client import BeaconClient
 from ssv_pool.errors import KeyFileError, UnavailableError
 from ssv_pool.pool.approvals import Funding, Report, Signed
+from ssv_pool.pool.beacon_facts import beacon_facts, execution_block
 from ssv_pool.pool.calls import DEPOSIT_CONTRACT, POOL
 from ssv_pool.pool.contract import OPEN, PoolContract
 from ssv_pool.pool.deposit_data import DEPOSIT_GWEI, DepositData, pool_credentials
@@ -25,7 +26,6 @@ from ssv_pool.pool.logs import FollowedLogs
 from ssv_pool.pool.report import LastReport, ReportFacts, compute_report, reference_epoch
 from ssv_pool.pool.view import (
     DEPOSIT,
-    BeaconFacts,
     ClusterFacts,
     DepositSignature,
     KeyFacts,
@@ -50,9 +50,6 @@ the state before them, and what is older has reached the beacon state."""
 
 PRICES_SECONDS: Final = 300.0
 """How long fees and the registry's parameters are used before they are read again."""
-
-SKIPPED_SLOTS: Final = 64
-"""Slots before a reference slot in which its execution block is looked for."""
 
 
 class OwnNode(Protocol):
@@ -229,7 +226,7 @@ class PoolObserver:
     ) -> tuple[KeyFacts, ...]:
         events = [event for event in events if states[event.public_key] is not KeyState.RETIRED]
         waiting = [event for event in events if states[event.public_key] is KeyState.REGISTERED]
-        beacon = self._beacon_facts("head", [event.public_key for event in events])
+        beacon = beacon_facts(self._beacon, "head", [event.public_key for event in events])
         shares = self._own_node.shares({event.public_key: event.block for event in waiting}) if waiting else {}
         deposited = self._deposited({event.public_key for event in waiting}, block) if waiting else None
         found = []
@@ -359,13 +356,6 @@ class PoolObserver:
 
     # Beacon state and reports
 
-    def _beacon_facts(self, state: str, keys: Sequence[bytes]) -> dict[bytes, BeaconFacts]:
-        found = self._beacon.validator_states(state, [PublicKey(key) for key in keys])
-        return {
-            bytes(key): BeaconFacts(facts.status, facts.balance, facts.activation_epoch, facts.exit_epoch)
-            for key, facts in found.items()
-        }
-
     def _due_report(self, chain: BeaconChain, block: int, events: Sequence[_Step]) -> Report | None:
         report, _ = self.pool.last_report(block=block)
         last = LastReport(report.number, report.slot, report.block_number, report.exited)
@@ -378,7 +368,7 @@ class PoolObserver:
         return self._report
 
     def _computed(self, last: LastReport, slot: Slot, events: Sequence[_Step]) -> Report | None:
-        block = self._execution_block(slot)
+        block = execution_block(self._beacon, slot)
         if block is None or block < self.pool.first_block:
             return None
         ask = self._at(block)
@@ -390,19 +380,12 @@ class PoolObserver:
             exit_requested=[
                 event.public_key for event in events if event.state is KeyState.EXIT_REQUESTED and event.block <= block
             ],
-            state=self._beacon_facts(str(slot), funded),
+            state=beacon_facts(self._beacon, str(slot), funded),
             deposited_total=int(ask("depositedTotal")),
             received_total=int(ask("receivedTotal")),
             unbooked=int(ask("unbooked")),
         )
         return compute_report(last, facts)
-
-    def _execution_block(self, slot: Slot) -> int | None:
-        """The execution block in the state of a slot: that of the last block up to it."""
-        for place in range(slot, max(-1, slot - SKIPPED_SLOTS), -1):
-            if (block := self._beacon.execution_block(Slot(place))) is not None:
-                return block
-        return None
 
 
 class _Deposits:
