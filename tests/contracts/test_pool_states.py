@@ -55,7 +55,7 @@ class PoolModel(RuleBasedStateMachine):
 
 TestPoolModel = PoolModel.TestCase
 TestPoolModel.settings = settings(
-    max_examples=8,
+    max_examples=5,
     stateful_step_count=60,
     deadline=None,
     phases=[Phase.reuse, Phase.generate],  # to shrink a run of so many calls takes longer than to read it

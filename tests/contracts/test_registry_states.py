@@ -132,5 +132,5 @@ class RegistryModel(RuleBasedStateMachine):
 
 TestRegistryModel = RegistryModel.TestCase
 TestRegistryModel.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
