@@ -107,7 +107,7 @@ def translated(w3: Web3, action: str, timeout: float = REQUEST_SECONDS) -> Itera
         status = getattr(getattr(error, "response", None), "status_code", None)
         said = "does not answer" if status is None else f"answers with HTTP status {status}: check its address and key"
         raise UnavailableError(f"{action}: execution node {host_of(w3)} {said}") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, LookupError):
         # web3 takes apart whatever comes; of something else than a node's answer this is left.
         raise _not_a_node(w3, action) from None
 
