@@ -48,6 +48,9 @@ COUNTED_BLOCKS: Final = 96
 """In so many of the latest blocks the deposit contract's own count says how many logs there must be: any node still has
 the state before them, and what is older has reached the beacon state."""
 
+MOST_JUDGED: Final = 4_096
+"""Deposits' signatures whose judgement is remembered: a member can name a new one in every message."""
+
 PRICES_SECONDS: Final = 300.0
 """How long fees and the registry's parameters are used before they are read again."""
 
@@ -417,6 +420,8 @@ class _Deposits:
         for signature in [*([bytes(own.signature)] if own is not None else []), *sorted(self._told.get(key, ()))]:
             name = (key, signature)
             if name not in self._judged:
+                if len(self._judged) >= MOST_JUDGED:
+                    self._judged.clear()
                 self._judged[name] = self._judge(key, signature)
             if (deposit := self._judged[name]) is not None:
                 return deposit
